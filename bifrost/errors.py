@@ -1,0 +1,275 @@
+"""Every error that bifrost raises, in one tree. The class answers "may I retry?"; the text says what to do.
+
+```
+BifrostError
+├── ConfigError                 no: mend the settings. Also a ValueError; `.mistakes` lists all of them
+│   ├── AddressError            the address form is wrong; the text names the right one
+│   └── DataTypeError           the value or type does not fit the tag
+├── LinkError                   yes, later: the other end is not reachable
+│   ├── NotConnected            no link at the moment
+│   └── LinkTimeout             asked, no answer by the deadline
+├── ProtocolError               no: what came contradicts the standard; close the link
+├── DeviceFault                 ask the device: it understood and said no (`.code`)
+│   └── ModbusFault             a Modbus exception answer
+├── WriteError                  never by itself: `.unknown_outcome` says whether the device may have acted
+├── DeliveryError               see the class
+│   ├── RetryLater              yes, after `.after` seconds
+│   └── Rejected                no: the destination will never take it (`.reason`)
+├── WalError                    the write-ahead buffer
+│   ├── BufferFull              yes, once it has drained
+│   ├── BufferCorrupt           no: quarantined, see the text
+│   └── BufferClosed            no
+├── ActorError                  the actor runtime
+│   ├── MailboxFull             yes: the receiver is slow
+│   ├── ActorStopped            no: it will not come back by itself
+│   ├── ActorRestarted          yes: it was restarted and has not seen the message
+│   ├── ActorCrashed            ask: it was handling the message when it crashed (`.cause`)
+│   ├── AskTimeout              ask: it may still act
+│   ├── StartFailed             `.child_id`, `.cause`
+│   ├── SupervisorGaveUp        the tree's root exceeded its restart intensity
+│   ├── ChildSpecError          no: the specification is wrong. Also a ValueError
+│   └── SupervisionError        an administrative call was refused
+│       ├── AlreadyStarted · AlreadyPresent · ChildRunning · ChildRestarting · ChildNotFound · MaxChildren
+└── MissingExtra                no: an optional dependency is missing; the text names the extra to install
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ActorCrashed",
+    "ActorError",
+    "ActorRestarted",
+    "ActorStopped",
+    "AddressError",
+    "AlreadyPresent",
+    "AlreadyStarted",
+    "AskTimeout",
+    "BifrostError",
+    "BufferClosed",
+    "BufferCorrupt",
+    "WalError",
+    "BufferFull",
+    "ChildNotFound",
+    "ChildRestarting",
+    "ChildRunning",
+    "ChildSpecError",
+    "ConfigError",
+    "DataTypeError",
+    "DeliveryError",
+    "DeviceFault",
+    "LinkError",
+    "LinkTimeout",
+    "MailboxFull",
+    "MaxChildren",
+    "MissingExtra",
+    "ModbusFault",
+    "NotConnected",
+    "ProtocolError",
+    "Rejected",
+    "RetryLater",
+    "StartFailed",
+    "SupervisionError",
+    "SupervisorGaveUp",
+    "WriteError",
+]
+
+
+class BifrostError(Exception):
+    """Base of every error that bifrost raises."""
+
+
+class ConfigError(BifrostError, ValueError):
+    """The settings are wrong: mend them; a retry changes nothing.
+
+    Attributes:
+        mistakes: one line of text for each mistake found, in file order.
+    """
+
+    def __init__(self, message: str, *, mistakes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.mistakes: tuple[str, ...] = tuple(mistakes) or (message,)
+
+
+class AddressError(ConfigError):
+    """The address is not one that the protocol knows; the text names the right form."""
+
+
+class DataTypeError(ConfigError):
+    """The value or the data type does not fit the tag; nothing was sent."""
+
+
+class LinkError(BifrostError):
+    """The other end is not reachable at the moment: retry later."""
+
+
+class NotConnected(LinkError):
+    """There is no link at the moment; it is being re-established."""
+
+
+class LinkTimeout(LinkError):
+    """No answer came by the deadline."""
+
+
+class ProtocolError(BifrostError):
+    """What came contradicts the standard: never retry on this link, close it."""
+
+
+class DeviceFault(BifrostError):
+    """The device understood the request and refused it.
+
+    Attributes:
+        code: the code from the device's own table.
+    """
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ModbusFault(DeviceFault):
+    """A Modbus exception answer; codes in V1.1b3 section 7."""
+
+
+class WriteError(BifrostError):
+    """A write did not succeed; bifrost never sends a write twice.
+
+    Attributes:
+        unknown_outcome: true if the request left this machine and no answer came, so the device may have acted.
+    """
+
+    def __init__(self, message: str, *, unknown_outcome: bool = False) -> None:
+        super().__init__(message)
+        self.unknown_outcome = unknown_outcome
+
+
+class DeliveryError(BifrostError):
+    """A sink or uplink did not take a batch."""
+
+
+class RetryLater(DeliveryError):
+    """The destination cannot take it now.
+
+    Attributes:
+        after: seconds to wait at least; None leaves it to the caller's back-off.
+    """
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Rejected(DeliveryError):
+    """The destination will never take it.
+
+    Attributes:
+        reason: the destination's own words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"rejected by the destination: {reason}")
+        self.reason = reason
+
+
+class WalError(BifrostError):
+    """The write-ahead buffer could not do it."""
+
+
+class BufferFull(WalError):
+    """The buffer reached its size cap or the disk is full: retry once it has drained."""
+
+
+class BufferCorrupt(WalError):
+    """Stored bytes do not match their checksum; the row is quarantined, the rest goes on."""
+
+
+class BufferClosed(WalError):
+    """The buffer is closed."""
+
+
+class ActorError(BifrostError):
+    """Something in the actor runtime."""
+
+
+class MailboxFull(ActorError):
+    """The receiver's mailbox stayed full until the deadline: retry later, or slow down."""
+
+
+class ActorStopped(ActorError):
+    """The receiver has stopped and will not come back by itself."""
+
+
+class ActorRestarted(ActorError):
+    """The receiver was restarted before it saw the message: safe to retry."""
+
+
+class ActorCrashed(ActorError):
+    """The receiver crashed while it handled the message: it may have acted.
+
+    Attributes:
+        cause: what the handler raised.
+    """
+
+    def __init__(self, message: str, *, cause: BaseException) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class AskTimeout(ActorError):
+    """No answer by the deadline; a late answer is discarded."""
+
+
+class StartFailed(ActorError):
+    """A child did not start.
+
+    Attributes:
+        child_id: the child's id.
+        cause: what its start raised.
+    """
+
+    def __init__(self, message: str, *, child_id: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.child_id = child_id
+        self.cause = cause
+
+
+class SupervisorGaveUp(ActorError):
+    """The root supervisor ended: its restart intensity was exceeded, or a child failed to start."""
+
+
+class ChildSpecError(ActorError, ValueError):
+    """A child or supervisor specification is wrong; nothing was started."""
+
+
+class SupervisionError(ActorError):
+    """An administrative call to a supervisor was refused."""
+
+
+class AlreadyStarted(SupervisionError):
+    """A child with this id is running."""
+
+
+class AlreadyPresent(SupervisionError):
+    """A child with this id exists and is stopped: restart or delete it."""
+
+
+class ChildRunning(SupervisionError):
+    """The call needs a stopped child; this one runs."""
+
+
+class ChildRestarting(SupervisionError):
+    """The call needs a stopped child; this one is being restarted."""
+
+
+class ChildNotFound(SupervisionError):
+    """There is no child with this id."""
+
+
+class MaxChildren(SupervisionError):
+    """The dynamic supervisor has as many children as it may have."""
+
+
+class MissingExtra(BifrostError, ImportError):
+    """An optional dependency is not installed; the text names the extra that brings it."""

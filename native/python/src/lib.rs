@@ -1,0 +1,20 @@
+//! The gate between Python and the pure crates: converts, calls once, maps the error. Nothing else.
+
+use pyo3::prelude::*;
+
+mod modbus;
+mod series;
+mod wal;
+
+/// The native half of bifrost.
+#[pymodule]
+fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add(
+        "BUILD_PROFILE",
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+    )?;
+    modbus::register(module)?;
+    series::register(module)?;
+    wal::register(module)?;
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! Placeholder until the part lands.
+#![forbid(unsafe_code)]
