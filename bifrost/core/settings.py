@@ -6,10 +6,32 @@ is `bifrost.gateway.settings`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
-__all__ = ["Settings"]
+__all__ = ["Problem", "Settings"]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A mistake in settings whose types are right.
+
+    Attributes:
+        path: keys and list indices from the struct that reports it, such as ``("tags", 2, "address")``.
+        text: what was found and what was expected; lower case, no full stop.
+    """
+
+    path: tuple[str | int, ...]
+    text: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section of a settings file: immutable, keyword-only, unknown keys are errors."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Tell what is wrong although every field has its type: ranges between fields, forms, duplicates.
+
+        Must be pure: no file, no socket, no name look-up. Whoever reads a settings file asks every struct in it, so
+        that all mistakes come in one report; a struct that is built in code is asked by whoever starts its part.
+        """
+        return ()
