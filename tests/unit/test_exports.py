@@ -1,0 +1,49 @@
+"""What is public is what `__all__` says, and importing it costs nothing optional."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import bifrost
+
+_MODULES = sorted(
+    name for _, name, _ in pkgutil.walk_packages(bifrost.__path__, "bifrost.") if not name.endswith("__main__")
+)
+_OPTIONAL = ("aiomqtt", "paho", "sqlite_utils", "rich", "matplotlib", "pymodbus", "numpy", "tree_sitter", "pyarrow")
+
+
+@pytest.mark.parametrize("name", [name for name in _MODULES if "._native._rust" not in name])
+def test_every_module_says_what_is_public(name: str) -> None:
+    """Each module has `__all__`, every name in it exists, it is sorted, and the module has a docstring."""
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    public = list(module.__all__)
+    assert len(public) == len(set(public))
+    missing = [item for item in public if not hasattr(module, item)]
+    assert not missing, f"{name}.__all__ names what does not exist: {missing}"
+
+
+def test_importing_bifrost_imports_no_optional_dependency() -> None:
+    """A plain `import bifrost` in a fresh interpreter loads none of the extras."""
+    code = f"import bifrost, sys; print([m for m in {_OPTIONAL!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_bifrost_leaves_the_application_alone() -> None:
+    """No signal handler, logging handler, event loop policy or thread appears by importing."""
+    code = (
+        "import asyncio, logging, signal, threading;"
+        "before = (signal.getsignal(signal.SIGINT), type(asyncio.get_event_loop_policy()), threading.active_count());"
+        "import bifrost;"
+        "after = (signal.getsignal(signal.SIGINT), type(asyncio.get_event_loop_policy()), threading.active_count());"
+        "handlers = logging.getLogger().handlers + logging.getLogger('bifrost').handlers;"
+        "print(before == after, handlers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True []"
