@@ -1,1 +1,10 @@
-"""Under construction in this very slice."""
+"""Tools for testing actors, drivers and pipelines, ours or a user's.
+
+In: a test's coroutine. Out: an event loop whose time is virtual (`VirtualLoop`) and the `Clock` that goes with it.
+Not here: anything that a running gateway needs.
+"""
+
+from bifrost.testing.virtual_clock import VirtualClock
+from bifrost.testing.virtual_loop import Deadlock, VirtualLoop
+
+__all__ = ["Deadlock", "VirtualClock", "VirtualLoop"]
