@@ -1,3 +1,126 @@
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, final
 
 BUILD_PROFILE: Final[str]
+
+# --- modbus -----------------------------------------------------------------------------------------------------
+
+_ModbusField = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
+_ModbusRange = tuple[int, int, int, int]
+
+@final
+class ModbusFramer:
+    """Cuts a byte stream into MBAP frames. In: any bytes. Out: `(transaction_id, unit_id, pdu)`, pdu of 1..253 bytes."""
+
+    def __new__(cls) -> ModbusFramer: ...
+    def feed(self, data: bytes, /) -> list[tuple[int, int, bytes]]:
+        """Take bytes in any split. Frames before a fault are returned and `failure` is set; without any: `ProtocolError`."""
+    def reset(self) -> None: ...
+    @property
+    def failure(self) -> str | None:
+        """Why the stream cannot be cut any further; close the link."""
+    @property
+    def pending(self) -> int:
+        """Bytes kept of an incomplete frame, at most 259."""
+
+@final
+class ModbusBlock:
+    """One read request of a plan and what its answer is made of."""
+
+    @property
+    def unit(self) -> int: ...
+    @property
+    def function(self) -> int: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def range(self) -> _ModbusRange:
+        """`(unit, function, start, stop)`, stop not included."""
+    def frame(self, transaction: int, /) -> bytes:
+        """The whole request with its MBAP header."""
+    def decode(self, pdu: bytes, values: list[Any], /) -> None:
+        """Check the answer, then put every value at its slot of `values`. `ModbusFault`, `ProtocolError`."""
+    def slots(self) -> list[int]: ...
+    def halves(self) -> tuple[ModbusBlock, ModbusBlock] | None:
+        """Both halves, to find what the device refuses; None if only one value or array is left."""
+
+@final
+class ModbusPlan:
+    """Few requests for many fields.
+
+    A field is `(unit, read function 1..4, address, datatype, byte order, count, text bytes, bit, (factor, offset))`.
+    """
+
+    def __new__(
+        cls,
+        fields: Sequence[_ModbusField],
+        *,
+        max_gap_registers: int = 8,
+        max_gap_bits: int = 64,
+        max_registers: int = 125,
+        max_bits: int = 2000,
+        refused: Sequence[_ModbusRange] = (),
+        barriers: Sequence[_ModbusRange] = (),
+    ) -> ModbusPlan: ...
+    @property
+    def blocks(self) -> list[ModbusBlock]: ...
+    @property
+    def total(self) -> int:
+        """How many values all fields have together."""
+    @property
+    def slots(self) -> list[int]:
+        """Where each field's first value stands."""
+    @property
+    def refused(self) -> list[int]:
+        """Slots that no request asks for, because they lie in `refused`."""
+
+@final
+class ModbusRequest:
+    """A request as a server sees it; `values` are bools for functions 5 and 15, words for 6 and 16, else empty."""
+
+    @property
+    def function(self) -> int: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def is_write(self) -> bool: ...
+    @property
+    def values(self) -> list[Any]: ...
+    def encode(self) -> bytes: ...
+
+def modbus_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """Put a PDU of 1..253 bytes into an MBAP frame."""
+
+def modbus_read_request(function: int, address: int, quantity: int) -> bytes:
+    """PDU for functions 1 to 4; `ConfigError` if the quantity or address is out of range."""
+
+def modbus_write_request(function: int, address: int, values: Sequence[bool] | Sequence[int]) -> bytes:
+    """PDU for functions 5, 6, 15, 16; `ConfigError` if there are too many values."""
+
+def modbus_decode_answer(request: bytes, pdu: bytes) -> bytes | None:
+    """Check an answer against its request's PDU: the value bytes of a read, None for a write.
+
+    Raises `ModbusFault` for an exception answer and `ProtocolError` for one that does not fit.
+    """
+
+def modbus_encode_value(value: object, datatype: str, byte_order: str, length: int) -> list[int]:
+    """Registers for one value; `length` is the room of a STRING in bytes. `DataTypeError` if it does not fit."""
+
+def modbus_decode_request(pdu: bytes) -> ModbusRequest:
+    """Read a request. `ModbusFault.code` is the exception to answer with; `ProtocolError`: nothing can be answered."""
+
+def modbus_encode_registers(function: int, words: Sequence[int]) -> bytes:
+    """A server's answer PDU to functions 3 and 4: 1..125 words."""
+
+def modbus_encode_bits(function: int, bits: Sequence[bool]) -> bytes:
+    """A server's answer PDU to functions 1 and 2: 1..2000 bits."""
+
+def modbus_encode_write(request: ModbusRequest) -> bytes:
+    """A server's answer PDU to a write that was done."""
+
+def modbus_encode_exception(function: int, code: int) -> bytes:
+    """A server's exception answer PDU; codes in V1.1b3 section 7."""

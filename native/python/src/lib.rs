@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod error;
 mod modbus;
 mod series;
 mod wal;
@@ -11,7 +12,11 @@ mod wal;
 fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add(
         "BUILD_PROFILE",
-        if cfg!(debug_assertions) { "debug" } else { "release" },
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
     )?;
     modbus::register(module)?;
     series::register(module)?;

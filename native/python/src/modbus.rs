@@ -1,8 +1,529 @@
-//! Bindings of one pure crate.
+//! Bindings of `bifrost-codec`'s Modbus half.
 
+use bifrost_codec::modbus::{
+    self, AnswerError, Area, Block, ByteOrder, EncodeError, Field, Frame, Framer, Kind, Limits,
+    Plan, PlanError, Range, Request, RequestError, Value,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString};
+
+use crate::error::{config_error, data_type_error, modbus_fault, protocol_error};
+
+type FieldTuple = (
+    u8,
+    u8,
+    u16,
+    String,
+    String,
+    u16,
+    u16,
+    Option<u8>,
+    Option<(f64, f64)>,
+);
+type RangeTuple = (u8, u8, u32, u32);
+
+fn answer_error(error: AnswerError) -> PyErr {
+    match error {
+        AnswerError::Exception { code, .. } => modbus_fault(error.to_string(), code),
+        _ => protocol_error(error.to_string()),
+    }
+}
+
+fn request_error(error: RequestError) -> PyErr {
+    match error.exception_code() {
+        Some(code) => modbus_fault(error.to_string(), code),
+        None => protocol_error(error.to_string()),
+    }
+}
+
+struct Failure(PyErr);
+
+impl From<AnswerError> for Failure {
+    fn from(error: AnswerError) -> Self {
+        Self(answer_error(error))
+    }
+}
+
+fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match value {
+        Value::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
+        Value::Int(value) => value.into_pyobject(py)?.into_any(),
+        Value::Uint(value) => value.into_pyobject(py)?.into_any(),
+        Value::Float(value) => PyFloat::new(py, value).into_any(),
+        Value::Text(value) => PyString::new(py, &value).into_any(),
+    })
+}
+
+fn from_python(value: &Bound<'_, PyAny>, kind: Kind) -> PyResult<Value> {
+    if value.is_instance_of::<PyBool>() {
+        return value.extract().map(Value::Bool);
+    }
+    if value.is_instance_of::<PyInt>() {
+        if let Ok(number) = value.extract() {
+            return Ok(Value::Int(number));
+        }
+        return value
+            .extract()
+            .map(Value::Uint)
+            .map_err(|_| data_type_error(format!("{value} does not fit {}", kind.name())));
+    }
+    if value.is_instance_of::<PyFloat>() {
+        return value.extract().map(Value::Float);
+    }
+    if value.is_instance_of::<PyString>() {
+        return value.extract().map(Value::Text);
+    }
+    Err(data_type_error(format!(
+        "expected a value for {}, got {}",
+        kind.name(),
+        value.get_type().name()?
+    )))
+}
+
+fn area(function: u8) -> PyResult<Area> {
+    Area::of_function(function)
+        .ok_or_else(|| PyValueError::new_err(format!("expected function 1 to 4, got {function}")))
+}
+
+fn kind(name: &str, length: u16) -> PyResult<Kind> {
+    Kind::named(name, length)
+        .ok_or_else(|| data_type_error(format!("modbus has no data type {name}")))
+}
+
+fn order(name: &str) -> PyResult<ByteOrder> {
+    ByteOrder::named(name).ok_or_else(|| {
+        config_error(format!(
+            "expected byte order ABCD, CDAB, BADC or DCBA, got {name}"
+        ))
+    })
+}
+
+fn range((unit, function, start, stop): RangeTuple) -> PyResult<Range> {
+    Ok(Range {
+        unit,
+        area: area(function)?,
+        start,
+        stop,
+    })
+}
+
+/// Cuts a byte stream into frames, `(transaction_id, unit_id, pdu)` each.
+#[pyclass(module = "bifrost._native._rust")]
+struct ModbusFramer {
+    framer: Framer,
+    frames: Vec<Frame>,
+}
+
+#[pymethods]
+impl ModbusFramer {
+    #[new]
+    fn new() -> Self {
+        Self {
+            framer: Framer::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    fn feed<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: &[u8],
+    ) -> PyResult<Vec<(u16, u8, Bound<'py, PyBytes>)>> {
+        let outcome = self.framer.feed(data, &mut self.frames);
+        let frames = self
+            .frames
+            .drain(..)
+            .map(|f| (f.transaction, f.unit, PyBytes::new(py, &f.pdu)))
+            .collect::<Vec<_>>();
+        match outcome {
+            // Whole frames before the fault are still good; `failure` tells, and the next call raises.
+            Err(error) if frames.is_empty() => Err(protocol_error(error.to_string())),
+            _ => Ok(frames),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.framer.reset();
+    }
+
+    #[getter]
+    fn failure(&self) -> Option<String> {
+        self.framer.failure().map(|error| error.to_string())
+    }
+
+    #[getter]
+    fn pending(&self) -> usize {
+        self.framer.pending()
+    }
+}
+
+/// One request of a plan.
+#[pyclass(module = "bifrost._native._rust", frozen)]
+struct ModbusBlock {
+    block: Block,
+    pdu: Vec<u8>,
+}
+
+impl ModbusBlock {
+    fn wrap(block: Block) -> PyResult<Self> {
+        let pdu = block.request().encode().map_err(request_error)?;
+        Ok(Self { block, pdu })
+    }
+}
+
+#[pymethods]
+impl ModbusBlock {
+    #[getter]
+    fn unit(&self) -> u8 {
+        self.block.unit()
+    }
+
+    #[getter]
+    fn function(&self) -> u8 {
+        self.block.area().function()
+    }
+
+    #[getter]
+    fn address(&self) -> u16 {
+        self.block.address()
+    }
+
+    #[getter]
+    fn quantity(&self) -> u16 {
+        self.block.quantity()
+    }
+
+    #[getter]
+    fn range(&self) -> RangeTuple {
+        let range = self.block.range();
+        (range.unit, range.area.function(), range.start, range.stop)
+    }
+
+    fn frame<'py>(&self, py: Python<'py>, transaction: u16) -> PyResult<Bound<'py, PyBytes>> {
+        modbus_frame(py, transaction, self.block.unit(), &self.pdu)
+    }
+
+    fn decode(&self, py: Python<'_>, pdu: &[u8], values: &Bound<'_, PyList>) -> PyResult<()> {
+        let put = |slot, value| {
+            let value = to_python(py, value).map_err(Failure)?;
+            values.set_item(slot, value).map_err(Failure)
+        };
+        self.block.decode(pdu, put).map_err(|Failure(error)| error)
+    }
+
+    fn slots(&self) -> Vec<usize> {
+        self.block.slots().collect()
+    }
+
+    fn halves(&self) -> PyResult<Option<(Self, Self)>> {
+        let Some((low, high)) = self.block.halves() else {
+            return Ok(None);
+        };
+        Ok(Some((Self::wrap(low)?, Self::wrap(high)?)))
+    }
+}
+
+/// Requests for a set of fields.
+#[pyclass(module = "bifrost._native._rust", frozen)]
+struct ModbusPlan {
+    plan: Plan,
+    #[pyo3(get)]
+    blocks: Py<PyList>,
+}
+
+#[pymethods]
+impl ModbusPlan {
+    #[new]
+    #[pyo3(signature = (fields, *, max_gap_registers=8, max_gap_bits=64, max_registers=125, max_bits=2000, refused=vec![], barriers=vec![]))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword for each limit, as the caller writes them"
+    )]
+    fn new(
+        py: Python<'_>,
+        fields: Vec<FieldTuple>,
+        max_gap_registers: u16,
+        max_gap_bits: u16,
+        max_registers: u16,
+        max_bits: u16,
+        refused: Vec<RangeTuple>,
+        barriers: Vec<RangeTuple>,
+    ) -> PyResult<Self> {
+        let fields = fields
+            .into_iter()
+            .map(field)
+            .collect::<PyResult<Vec<_>>>()?;
+        let limits = Limits {
+            max_gap_registers,
+            max_gap_bits,
+            max_registers,
+            max_bits,
+        };
+        let refused = refused
+            .into_iter()
+            .map(range)
+            .collect::<PyResult<Vec<_>>>()?;
+        let barriers = barriers
+            .into_iter()
+            .map(range)
+            .collect::<PyResult<Vec<_>>>()?;
+        let plan = Plan::new(fields, limits, &refused, &barriers)
+            .map_err(|error: PlanError| config_error(error.to_string()))?;
+        let blocks = plan
+            .blocks()
+            .iter()
+            .cloned()
+            .map(ModbusBlock::wrap)
+            .collect::<PyResult<Vec<_>>>()?;
+        let blocks = PyList::new(
+            py,
+            blocks
+                .into_iter()
+                .map(|block| Py::new(py, block))
+                .collect::<PyResult<Vec<_>>>()?,
+        )?;
+        Ok(Self {
+            plan,
+            blocks: blocks.unbind(),
+        })
+    }
+
+    #[getter]
+    fn total(&self) -> usize {
+        self.plan.total()
+    }
+
+    #[getter]
+    fn slots(&self) -> Vec<usize> {
+        self.plan.slots().to_vec()
+    }
+
+    #[getter]
+    fn refused(&self) -> Vec<usize> {
+        self.plan.refused().to_vec()
+    }
+}
+
+fn field(
+    (unit, function, address, name, byte_order, count, length, bit, scale): FieldTuple,
+) -> PyResult<Field> {
+    Ok(Field {
+        unit,
+        area: area(function)?,
+        address,
+        kind: kind(&name, length)?,
+        order: order(&byte_order)?,
+        count,
+        bit,
+        scale,
+    })
+}
+
+/// A request as a server sees it.
+#[pyclass(module = "bifrost._native._rust", frozen)]
+struct ModbusRequest(Request);
+
+#[pymethods]
+impl ModbusRequest {
+    #[getter]
+    fn function(&self) -> u8 {
+        self.0.function()
+    }
+
+    #[getter]
+    fn address(&self) -> u16 {
+        self.0.address()
+    }
+
+    #[getter]
+    fn quantity(&self) -> usize {
+        self.0.quantity()
+    }
+
+    #[getter]
+    fn is_write(&self) -> bool {
+        !matches!(self.0, Request::Read { .. })
+    }
+
+    #[getter]
+    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        match &self.0 {
+            Request::Read { .. } => Ok(PyList::empty(py)),
+            Request::WriteCoil { value, .. } => PyList::new(py, [*value]),
+            Request::WriteRegister { value, .. } => PyList::new(py, [*value]),
+            Request::WriteCoils { values, .. } => PyList::new(py, values),
+            Request::WriteRegisters { values, .. } => PyList::new(py, values),
+        }
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.0.encode().map_err(request_error)?))
+    }
+}
+
+#[pyfunction]
+fn modbus_frame<'py>(
+    py: Python<'py>,
+    transaction: u16,
+    unit: u8,
+    pdu: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let frame = modbus::encode_frame(transaction, unit, pdu).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "expected a PDU of 1 to 253 bytes, got {}",
+            pdu.len()
+        ))
+    })?;
+    Ok(PyBytes::new(py, &frame))
+}
+
+#[pyfunction]
+fn modbus_read_request(
+    py: Python<'_>,
+    function: u8,
+    address: u16,
+    quantity: u16,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let request = Request::Read {
+        area: area(function)?,
+        address,
+        quantity,
+    };
+    let pdu = request
+        .encode()
+        .map_err(|error| config_error(error.to_string()))?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
+fn modbus_write_request<'py>(
+    py: Python<'py>,
+    function: u8,
+    address: u16,
+    values: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let request = match function {
+        5 => Request::WriteCoil {
+            address,
+            value: one(values)?,
+        },
+        6 => Request::WriteRegister {
+            address,
+            value: one(values)?,
+        },
+        15 => Request::WriteCoils {
+            address,
+            values: values.extract()?,
+        },
+        16 => Request::WriteRegisters {
+            address,
+            values: values.extract()?,
+        },
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "expected function 5, 6, 15 or 16, got {other}"
+            )));
+        }
+    };
+    let pdu = request
+        .encode()
+        .map_err(|error| config_error(error.to_string()))?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
+fn modbus_decode_answer<'py>(
+    py: Python<'py>,
+    request: &[u8],
+    pdu: &[u8],
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    match modbus::Answer::decode(request, pdu).map_err(answer_error)? {
+        modbus::Answer::Payload(payload) => Ok(Some(PyBytes::new(py, payload))),
+        modbus::Answer::Done => Ok(None),
+    }
+}
+
+#[pyfunction]
+fn modbus_encode_value(
+    value: &Bound<'_, PyAny>,
+    datatype: &str,
+    byte_order: &str,
+    length: u16,
+) -> PyResult<Vec<u16>> {
+    let kind = kind(datatype, length)?;
+    modbus::encode_value(kind, order(byte_order)?, &from_python(value, kind)?)
+        .map_err(|error: EncodeError| data_type_error(error.to_string()))
+}
+
+#[pyfunction]
+fn modbus_decode_request(pdu: &[u8]) -> PyResult<ModbusRequest> {
+    Request::decode(pdu)
+        .map(ModbusRequest)
+        .map_err(request_error)
+}
+
+#[pyfunction]
+fn modbus_encode_registers(
+    py: Python<'_>,
+    function: u8,
+    words: Vec<u16>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let pdu = modbus::encode_registers(function, &words)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
+fn modbus_encode_bits(
+    py: Python<'_>,
+    function: u8,
+    bits: Vec<bool>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let pdu = modbus::encode_bits(function, &bits)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
+fn modbus_encode_write<'py>(
+    py: Python<'py>,
+    request: &ModbusRequest,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let pdu = modbus::encode_write(&request.0)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
+fn modbus_encode_exception(py: Python<'_>, function: u8, code: u8) -> Bound<'_, PyBytes> {
+    PyBytes::new(py, &modbus::encode_exception(function, code))
+}
 
 /// Adds this part's classes and functions to the module.
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ModbusFramer>()?;
+    module.add_class::<ModbusBlock>()?;
+    module.add_class::<ModbusPlan>()?;
+    module.add_class::<ModbusRequest>()?;
+    module.add_function(wrap_pyfunction!(modbus_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_read_request, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_write_request, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_decode_answer, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_value, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_decode_request, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_registers, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_bits, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_write, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_exception, module)?)?;
     Ok(())
+}
+
+/// Takes the only item of a sequence.
+fn one<'py, T>(values: &Bound<'py, PyAny>) -> PyResult<T>
+where
+    [T; 1]: FromPyObjectOwned<'py>,
+{
+    let [value] = values.extract::<[T; 1]>().map_err(Into::into)?;
+    Ok(value)
 }

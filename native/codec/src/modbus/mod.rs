@@ -1,0 +1,28 @@
+//! The parts of Modbus, from the wire inwards: frame, PDU, value, plan.
+
+mod answer;
+mod bytes;
+mod error;
+mod frame;
+mod plan;
+mod request;
+mod value;
+
+pub use answer::{
+    Answer, check_write, encode_bits, encode_exception, encode_registers, encode_write,
+    read_payload,
+};
+pub use error::{AnswerError, EncodeError, FrameError, PlanError, RequestError, exception_name};
+pub use frame::{Frame, Framer, MAX_PDU, encode_frame};
+pub use plan::{Block, Field, Limits, Plan, Range};
+pub use request::{Area, Request};
+pub use value::{ByteOrder, Kind, Value, decode_value, encode_value};
+
+/// Registers that one read may ask for; V1.1b3 sections 6.3 and 6.4.
+pub const MAX_READ_REGISTERS: u16 = 125;
+/// Coils or discrete inputs that one read may ask for; V1.1b3 sections 6.1 and 6.2.
+pub const MAX_READ_BITS: u16 = 2000;
+/// Registers that one write may carry; V1.1b3 section 6.12.
+pub const MAX_WRITE_REGISTERS: u16 = 123;
+/// Coils that one write may carry; V1.1b3 section 6.11.
+pub const MAX_WRITE_BITS: u16 = 1968;
