@@ -4,6 +4,7 @@ In: bytes and columns. Out: columns and small value objects. `_rust.pyi` is the 
 """
 
 from bifrost._native._rust import (
+    Columns,
     ModbusBlock,
     ModbusFramer,
     ModbusPlan,
@@ -21,6 +22,7 @@ from bifrost._native._rust import (
 )
 
 __all__ = [
+    "Columns",
     "ModbusBlock",
     "ModbusFramer",
     "ModbusPlan",

@@ -124,3 +124,45 @@ def modbus_encode_write(request: ModbusRequest) -> bytes:
 
 def modbus_encode_exception(function: int, code: int) -> bytes:
     """A server's exception answer PDU; codes in V1.1b3 section 7."""
+
+# --- series -----------------------------------------------------------------------------------------------------
+
+_Value = bool | int | float | str | bytes | list[object] | None  # never a list; the type is that of `core.value.Value`
+
+@final
+class Columns:
+    """An immutable columnar table of readings; `bifrost.core.batch.Batch` is its public face."""
+
+    @staticmethod
+    def from_columns(
+        tags: Sequence[str],
+        source_ts_ns: Sequence[int],
+        values: Sequence[object],
+        status: Sequence[int] | None,
+        received_ts_ns: Sequence[int | None] | None,
+        origin: str,
+        sequence: int,
+    ) -> Columns:
+        """Take columns of equal length. `DataTypeError` for another length, kind or range."""
+    @staticmethod
+    def concat(parts: Sequence[Columns]) -> Columns: ...
+    @staticmethod
+    def decode(data: bytes) -> Columns:
+        """Restore an encoding. `ProtocolError` for any other bytes."""
+    def encode(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def time_range(self) -> tuple[int, int] | None:
+        """The earliest and the latest source time."""
+    def tags(self) -> list[str]: ...
+    def rows(self) -> list[tuple[str, int, _Value, int, int | None]]: ...
+    def select(self, tags: Sequence[str]) -> Columns: ...
+    def slice(self, start: int, stop: int) -> Columns: ...
+    def with_origin(self, origin: str, sequence: int) -> Columns: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
