@@ -106,12 +106,12 @@ class _Reader:
                 self._pair(child, prefix)
 
     def _pair(self, node: Node, prefix: Path) -> None:
-        key, *values = [child for child in node.named_children if child.type != "comment"] or [None]
-        if key is None or key.type not in _KEYS:
+        parts = [child for child in node.named_children if child.type != "comment"]
+        if not parts or parts[0].type not in _KEYS:
             return
-        path = (*prefix, *_parts(key))
-        if self._define(path, node) and values:
-            self._value(values[0], path)
+        path = (*prefix, *_parts(parts[0]))
+        if self._define(path, node) and len(parts) > 1:
+            self._value(parts[1], path)
 
     def _value(self, node: Node, path: Path) -> None:
         if node.type == "inline_table":

@@ -1,0 +1,78 @@
+"""`bifrost tree` and `bifrost status`: what a running gateway is made of and how it is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from bifrost.cli.exit_code import ExitCode
+from bifrost.cli.output import add_gateway_options, gateway_address, print_columns, print_json
+from bifrost.gateway.control.client import ask_gateway
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `tree` and `status` to the command line."""
+    tree = commands.add_parser(
+        "tree",
+        help="show a running gateway's supervision tree",
+        description="Show every actor of a running gateway: state, incarnations, waiting messages, last crash.",
+    )
+    add_gateway_options(tree)
+    tree.set_defaults(command=_tree)
+    status = commands.add_parser(
+        "status",
+        help="show a running gateway's devices, buffer and uplinks",
+        description="Show devices and the quality of their tags, pipelines, the buffer's depth, uplinks.",
+    )
+    add_gateway_options(status)
+    status.set_defaults(command=_status)
+
+
+def _tree(options: argparse.Namespace) -> int:
+    tree = ask_gateway(gateway_address(options), "tree", timeout=options.timeout)
+    if options.json:
+        print_json(tree)
+    else:
+        _print_actor(tree, "", "")
+    return ExitCode.OK
+
+
+def _print_actor(actor: dict[str, Any], indent: str, branch: str) -> None:
+    facts = [str(actor["state"])]
+    if actor["restarts"]:
+        facts.append(f"{actor['restarts']} restarts")
+    if actor["mailbox_depth"]:
+        facts.append(f"{actor['mailbox_depth']} waiting")
+    if actor["last_crash"]:
+        facts.append(f"last crash: {actor['last_crash']}")
+    print(f"{indent}{branch}{actor['id']}  {', '.join(facts)}")
+    below = indent + {"": "", "├── ": "│   ", "└── ": "    "}[branch]
+    for number, child in enumerate(actor["children"], start=1):
+        _print_actor(child, below, "└── " if number == len(actor["children"]) else "├── ")
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = ask_gateway(gateway_address(options), "status", timeout=options.timeout)
+    if options.json:
+        print_json(status)
+        return ExitCode.OK
+    wal = status["wal"]
+    print(f"gateway {status['name']}: buffer {wal['records']} records, {wal['bytes']} bytes waiting")
+    rows = [("DEVICE", "STATE", "GOOD", "BAD", "ERROR")]
+    rows += [
+        (device["name"], device["state"], str(device["good_tags"]), str(device["bad_tags"]), device["error"] or "")
+        for device in status["devices"]
+    ]
+    print_columns(rows)
+    uplinks = [("UPLINK", "STATE", "DELIVERED", "PENDING", "ERROR")]
+    uplinks += [
+        (uplink["name"], uplink["state"], str(uplink["delivered"]), str(uplink["pending"]), uplink["error"] or "")
+        for uplink in status["uplinks"]
+    ]
+    print_columns(uplinks)
+    return ExitCode.OK

@@ -1,0 +1,83 @@
+"""The entry point of the `bifrost` command: reads the arguments, calls the subcommand, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bifrost.cli import check, device, inspection, run
+from bifrost.cli.exit_code import ExitCode
+from bifrost.errors import BifrostError, ConfigError
+
+__all__ = ["build_parser", "main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one `bifrost` command.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0, 1 or 2 as the package's docstring tells, 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["demo"]:  # the demo owns its arguments, its --help too
+            return _demo(arguments[1:])
+        options = build_parser().parse_args(arguments)
+        code: int = options.command(options)
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(f"bifrost: {error}", file=sys.stderr)
+        return ExitCode.WRONG_SETTINGS
+    except BifrostError as error:
+        print(f"bifrost: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has closed it; the flush at exit must not fail over it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="bifrost",
+        description="Collect data from the machines on a factory floor and deliver it without losing a sample.",
+        epilog="Exit codes: 0 it worked, 1 it failed while running, 2 the settings or arguments are wrong.",
+    )
+    parser.add_argument("--version", action="version", version=f"bifrost {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    run.add_command(commands)
+    check.add_command(commands)
+    device.add_command(commands)
+    inspection.add_commands(commands)
+    commands.add_parser(
+        "demo", add_help=False, help="watch a gateway collect recorded machine data through injected faults"
+    )
+    return parser
+
+
+def _demo(arguments: list[str]) -> int:
+    from bifrost.demo import main as demo
+
+    return demo.main(arguments)
+
+
+def _version() -> str:
+    try:
+        return version("bifrost-edge")
+    except PackageNotFoundError:
+        return f"(not installed, run from {Path(__file__).parents[2]})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What several subcommands print: JSON for programs, columns for people, and the option that names a gateway."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bifrost.gateway.control.address import ControlAddress
+
+__all__ = ["add_gateway_options", "gateway_address", "print_columns", "print_json"]
+
+
+def print_json(value: Any) -> None:
+    """Write a value as indented JSON."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows with every column as wide as its longest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def add_gateway_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which running gateway is meant."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--gateway",
+        type=Path,
+        default=Path("gateway.toml"),
+        metavar="PATH",
+        help="the running gateway's settings file or data directory (default: gateway.toml)",
+    )
+    where.add_argument("--socket", type=Path, metavar="PATH", help="the running gateway's control socket")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="longest wait for the answer (default: 30)"
+    )
+    parser.add_argument("--json", action="store_true", help="write the answer as JSON")
+
+
+def gateway_address(options: argparse.Namespace) -> Path | ControlAddress:
+    """Tell where the gateway that the options mean listens."""
+    if options.socket is not None:
+        return ControlAddress(unix=str(options.socket))
+    path: Path = options.gateway
+    if path.is_dir():
+        return path
+    from bifrost.gateway.settings_file import read_data_dir
+
+    return read_data_dir(path)
