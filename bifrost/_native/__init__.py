@@ -4,11 +4,13 @@ In: bytes and columns. Out: columns and small value objects. `_rust.pyi` is the 
 """
 
 from bifrost._native._rust import (
+    SQLITE_VERSION,
     Columns,
     ModbusBlock,
     ModbusFramer,
     ModbusPlan,
     ModbusRequest,
+    Wal,
     modbus_decode_answer,
     modbus_decode_request,
     modbus_encode_bits,
@@ -22,11 +24,13 @@ from bifrost._native._rust import (
 )
 
 __all__ = [
+    "SQLITE_VERSION",
     "Columns",
     "ModbusBlock",
     "ModbusFramer",
     "ModbusPlan",
     "ModbusRequest",
+    "Wal",
     "modbus_decode_answer",
     "modbus_decode_request",
     "modbus_encode_bits",

@@ -1,5 +1,8 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, Final, final
+
+from bifrost.errors import WalError
 
 BUILD_PROFILE: Final[str]
 
@@ -166,3 +169,50 @@ class Columns:
     def with_origin(self, origin: str, sequence: int) -> Columns: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+# --- wal --------------------------------------------------------------------------------------------------------
+
+SQLITE_VERSION: Final[str]
+
+_WalRecord = tuple[int, str, int, int, int, int, bytes]
+"""seq, stream, ts_min, ts_max, rows, codec, payload."""
+
+@final
+class Wal:
+    """A write-ahead buffer whose owner thread runs.
+
+    Every call but `join` and `take` sends a command and returns its token at once; the answer comes through `take` after
+    `wake` was called from the owner thread. Token 1 is the opening itself, token 0 marks events.
+    """
+
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        wake: Callable[[], object],
+        *,
+        durability: str,
+        max_bytes: int,
+        on_full: str,
+        max_delay: float,
+        idle_gap: float,
+        max_group_bytes: int,
+        max_pending_bytes: int,
+    ) -> Wal:
+        """`ConfigError` for wrong options, before any file is touched."""
+    def append(self, stream: str, ts_min: int, ts_max: int, rows: int, codec: int, payload: bytes) -> int: ...
+    def read(self, destination: str, after: int | None, limit: int, max_bytes: int) -> int: ...
+    def ack(self, destination: str, seq: int) -> int: ...
+    def register(self, destination: str, from_oldest: bool) -> int: ...
+    def forget(self, destination: str) -> int: ...
+    def dead_letter(self, destination: str, seq: int, reason: str, attempts: int) -> int: ...
+    def dead_letters(self, limit: int) -> int: ...
+    def retry_dead_letter(self, id: int) -> int: ...
+    def delete_dead_letter(self, id: int) -> int: ...
+    def gaps(self, limit: int) -> int: ...
+    def statistics(self) -> int: ...
+    def set_disk_low(self, low: bool) -> int: ...
+    def close(self) -> int: ...
+    def join(self) -> None:
+        """Wait for the owner thread's end, without the GIL; close first."""
+    def take(self) -> list[tuple[int, Any, WalError | None]]:
+        """`(token, answer, error)` of everything answered since the last call."""

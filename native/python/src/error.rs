@@ -6,6 +6,10 @@ use pyo3::types::PyDict;
 pyo3::import_exception!(bifrost.errors, ConfigError);
 pyo3::import_exception!(bifrost.errors, DataTypeError);
 pyo3::import_exception!(bifrost.errors, ProtocolError);
+pyo3::import_exception!(bifrost.errors, BufferClosed);
+pyo3::import_exception!(bifrost.errors, BufferCorrupt);
+pyo3::import_exception!(bifrost.errors, BufferFull);
+pyo3::import_exception!(bifrost.errors, WalError);
 
 /// The settings or arguments can never work.
 pub(crate) fn config_error(message: String) -> PyErr {
@@ -51,5 +55,18 @@ pub(crate) fn series_error(error: &bifrost_series::SeriesError) -> PyErr {
         | E::Invalid(_) => protocol_error(message),
         E::TooLarge(_) => data_type_error(message),
         E::Setting(_) => config_error(message),
+    }
+}
+
+/// The write-ahead buffer could not do it.
+pub(crate) fn wal_error(error: &bifrost_wal::WalError) -> PyErr {
+    use bifrost_wal::WalError as E;
+    let message = error.to_string();
+    match error {
+        E::Full(_) => BufferFull::new_err(message),
+        E::Corrupt(_) => BufferCorrupt::new_err(message),
+        E::Closed => BufferClosed::new_err(message),
+        E::Invalid(_) => config_error(message),
+        _ => WalError::new_err(message),
     }
 }

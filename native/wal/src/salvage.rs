@@ -1,0 +1,250 @@
+//! A damaged file: put aside, and whatever can still be read of it carried over into a fresh one.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::lock::beside;
+use crate::outbox::Event;
+use crate::schema;
+use crate::store::{Store, now_ns, record_of, unsigned};
+use crate::{Gap, Options, Record, WalError};
+
+/// Single places tried between the readable ends of a damaged table.
+const PROBES: i64 = 200_000;
+/// Records carried over in one transaction.
+const STEP: usize = 64;
+
+/// Puts the file aside, opens a fresh one and fills it; the fresh store carries the event.
+///
+/// `at_least` is the newest place that the caller knows of: it is never given again.
+pub(crate) fn recover(
+    path: &Path,
+    options: &Options,
+    reason: &str,
+    at_least: i64,
+) -> Result<Store, WalError> {
+    let aside = put_aside(path)?;
+    let mut store = Store::open(path, options)?;
+    let carried = match schema::open_damaged(&aside) {
+        Ok(damaged) => carry_over(&damaged, &mut store, at_least),
+        Err(_) => Carried::default(), // nothing of it can be read: the file stays for a person to look at
+    };
+    store.events.push(Event::Recovered {
+        path: aside.display().to_string(),
+        reason: reason.to_owned(),
+        saved: carried.saved,
+        lost: carried.lost,
+    });
+    Ok(store)
+}
+
+fn put_aside(path: &Path) -> Result<PathBuf, WalError> {
+    let stamp = now_ns() / 1_000_000;
+    let mut aside = beside(path, &format!(".corrupt-{stamp}"));
+    let mut number = 0;
+    while aside.exists() {
+        number += 1;
+        aside = beside(path, &format!(".corrupt-{stamp}-{number}"));
+    }
+    std::fs::rename(path, &aside)?;
+    for suffix in ["-wal", "-shm"] {
+        let part = beside(path, suffix);
+        if part.exists() {
+            std::fs::rename(&part, beside(&aside, suffix))?;
+        }
+    }
+    Ok(aside)
+}
+
+#[derive(Default)]
+struct Carried {
+    saved: u64,
+    lost: u64,
+}
+
+/// Copies identity, cursors and every readable record; without identity and cursors nothing can be carried over.
+fn carry_over(damaged: &Connection, store: &mut Store, at_least: i64) -> Carried {
+    let mut carried = Carried::default();
+    let Ok(buffer_id) = schema::buffer_id(damaged) else {
+        return carried;
+    };
+    let Ok(cursors) = cursors(damaged) else {
+        return carried;
+    };
+    let Ok(Some(noted)) = schema::meta_integer(damaged, "last_seq") else {
+        return carried; // without it a place could be given twice under the same identity
+    };
+    let acknowledged = cursors.iter().map(|(_, acked)| *acked).max().unwrap_or(0);
+    let last = noted.max(acknowledged).max(at_least);
+    if !(0..=i64::MAX / 2).contains(&last) || adopt(store, &buffer_id, &cursors, last).is_err() {
+        return carried;
+    }
+    let acked = cursors.iter().map(|(_, acked)| *acked).min().unwrap_or(0);
+    let mut reached = acked; // everything up to here is carried over or lost
+    let mut upper = last + 1;
+    // From the old end, then from the new end, as far as the tree holds; then place by place between them.
+    let forward = scan(damaged, "seq>?1 ORDER BY seq", reached, store, &mut carried);
+    reached = forward.last.unwrap_or(reached);
+    if !forward.complete {
+        let backward = scan(
+            damaged,
+            "seq>?1 ORDER BY seq DESC",
+            reached,
+            store,
+            &mut carried,
+        );
+        upper = backward.last.unwrap_or(upper);
+        let mut missing = (0_u64, 0_i64, 0_i64); // count, first, last
+        for seq in (reached + 1)..upper.min(reached.saturating_add(PROBES)) {
+            match one(damaged, seq) {
+                Ok(Some(record)) => keep(store, &[record], &mut carried),
+                Ok(None) => {}
+                Err(()) => {
+                    missing = (
+                        missing.0 + 1,
+                        if missing.0 == 0 { seq } else { missing.1 },
+                        seq,
+                    );
+                }
+            }
+        }
+        if missing.0 > 0 {
+            carried.lost += missing.0;
+            let gap = Gap {
+                first_seq: unsigned(missing.1),
+                last_seq: unsigned(missing.2),
+                records: missing.0,
+                rows: 0,
+                reason: "damaged".to_owned(),
+            };
+            let _ = store.note_gap(&gap); // the event counts them too
+        }
+    }
+    let _ = store.note_last_seq(); // three witnesses exist; the next append repeats it
+    carried
+}
+
+fn cursors(damaged: &Connection) -> Result<Vec<(String, i64)>, WalError> {
+    let mut statement = damaged.prepare("SELECT destination, acked FROM cursors")?;
+    let cursors = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cursors)
+}
+
+fn adopt(
+    store: &mut Store,
+    buffer_id: &str,
+    cursors: &[(String, i64)],
+    last: i64,
+) -> Result<(), WalError> {
+    store.connection.execute(
+        "UPDATE meta SET value=?1 WHERE key='buffer_id'",
+        [buffer_id],
+    )?;
+    for (destination, acked) in cursors {
+        store.connection.execute(
+            "INSERT OR REPLACE INTO cursors VALUES (?1,?2)",
+            (destination, acked),
+        )?;
+    }
+    buffer_id.clone_into(&mut store.buffer_id);
+    store.counters.last_seq = last;
+    store.note_last_seq()
+}
+
+struct Scan {
+    last: Option<i64>,
+    complete: bool,
+}
+
+const COLUMNS: &str =
+    "SELECT seq, stream, ts_min, ts_max, n, codec, crc, payload FROM records WHERE";
+
+fn scan(
+    damaged: &Connection,
+    which: &str,
+    after: i64,
+    store: &mut Store,
+    carried: &mut Carried,
+) -> Scan {
+    let mut result = Scan {
+        last: None,
+        complete: false,
+    };
+    let Ok(mut statement) = damaged.prepare(&format!("{COLUMNS} {which}")) else {
+        return result;
+    };
+    let Ok(mut rows) = statement.query([after]) else {
+        return result;
+    };
+    let descending = which.ends_with("DESC");
+    let mut waiting = Vec::with_capacity(STEP);
+    loop {
+        match rows.next() {
+            Ok(Some(row)) => {
+                let Ok(seq) = row.get::<_, i64>(0) else { break };
+                let ordered = result
+                    .last
+                    .is_none_or(|last| if descending { seq < last } else { seq > last });
+                if !ordered || seq <= after {
+                    break; // a place out of order: the tree does not hold from here on
+                }
+                match record_of(row) {
+                    Ok(record) => waiting.push(record),
+                    Err(_) => carried.lost += 1,
+                }
+                result.last = Some(seq);
+                if waiting.len() == STEP {
+                    keep(store, &waiting, carried);
+                    waiting.clear();
+                }
+            }
+            Ok(None) => {
+                result.complete = true;
+                break;
+            }
+            Err(_) => break, // as far as the tree holds
+        }
+    }
+    keep(store, &waiting, carried);
+    result
+}
+
+/// One record by its place: `Ok(None)` if the tree says that there is none, `Err` if it cannot be read.
+fn one(damaged: &Connection, seq: i64) -> Result<Option<Record>, ()> {
+    let mut statement = damaged
+        .prepare_cached(&format!("{COLUMNS} seq=?1"))
+        .map_err(|_| ())?;
+    let mut rows = statement.query([seq]).map_err(|_| ())?;
+    match rows.next() {
+        Ok(Some(row)) => record_of(row).map(Some).map_err(|_| ()),
+        Ok(None) => Ok(None),
+        Err(_) => Err(()),
+    }
+}
+
+fn keep(store: &mut Store, records: &[Record], carried: &mut Carried) {
+    if records.is_empty() {
+        return;
+    }
+    let before = store.counters;
+    let mut kept = store
+        .connection
+        .execute_batch("BEGIN")
+        .map_err(WalError::from);
+    for record in records {
+        let seq = i64::try_from(record.seq).unwrap_or(i64::MAX);
+        kept = kept.and_then(|()| store.insert(seq, &record.content));
+    }
+    let kept = kept.and_then(|()| Ok(store.connection.execute_batch("COMMIT")?));
+    match kept {
+        Ok(()) => carried.saved += records.len() as u64,
+        Err(_) => {
+            let _ = store.connection.execute_batch("ROLLBACK"); // counted as lost; the damaged file still has them
+            store.counters = before;
+            carried.lost += records.len() as u64;
+        }
+    }
+}
