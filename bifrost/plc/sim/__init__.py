@@ -1,1 +1,27 @@
-"""Under construction in this very slice."""
+"""Simulated devices: real servers on real sockets whose memory, measurements and misbehaviour are chosen by the caller.
+
+In: register banks, signals, fault plans. Out: Modbus TCP that any client can talk to. Not here: clients.
+"""
+
+from bifrost.plc.sim.bank import RegisterBank, WriteRecord
+from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
+from bifrost.plc.sim.server import ModbusTcpServer, ServerCounters
+from bifrost.plc.sim.signals import Constant, Counter, Noise, Replay, Signal, Sine, Square, Sum
+
+__all__ = [
+    "Constant",
+    "Counter",
+    "Fault",
+    "FaultPlan",
+    "Injection",
+    "ModbusTcpServer",
+    "Noise",
+    "RegisterBank",
+    "Replay",
+    "ServerCounters",
+    "Signal",
+    "Sine",
+    "Square",
+    "Sum",
+    "WriteRecord",
+]
