@@ -126,10 +126,10 @@ async def _serve(bank: RegisterBank, options: argparse.Namespace) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: the process is ending already
             loop.call_soon_threadsafe(stopped.set)
 
-    # Plain handlers, since a loop on Windows has no `add_signal_handler`.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     async with ModbusTcpServer(bank, host=options.host, port=options.port) as server:
+        # Plain handlers, since a loop on Windows has no `add_signal_handler`.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
         ready = {"port": server.port, "device": options.device, "pid": os.getpid()}
         sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
         sys.stdout.flush()
