@@ -146,7 +146,7 @@ impl Store {
                 .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_STEP})"))?;
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
-            return Ok(free > VACUUM_STEP);
+            return Ok(true);
         }
         if empty && self.wal_bytes() > 0 {
             self.checkpoint()?;
