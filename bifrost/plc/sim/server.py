@@ -8,37 +8,29 @@ Obeys: MODBUS Messaging on TCP/IP V1.0b; V1.1b3 sections 6 and 7.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import socket
-import struct
-import sys
-from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 from bifrost._native import (
-    ModbusFramer,
     modbus_decode_request,
     modbus_encode_bits,
     modbus_encode_exception,
     modbus_encode_registers,
     modbus_encode_write,
-    modbus_frame,
 )
-from bifrost.errors import ConfigError, LinkTimeout, ModbusFault, ProtocolError
+from bifrost.errors import ConfigError, LinkTimeout, ModbusFault
 from bifrost.plc.modbus.address import Area
 from bifrost.plc.sim.bank import RegisterBank
-from bifrost.plc.sim.faults import Action, Drop, Fault, FaultPlan, Injection, Pause, Send, Silence, disturb
+from bifrost.plc.sim.faults import FaultPlan, Injection
+from bifrost.plc.sim.session import Session
 
 __all__ = ["ModbusTcpServer", "ServerCounters"]
 
 _READS = {area.function: area for area in Area}
 _WRITES = {5: Area.COIL, 6: Area.HOLDING, 15: Area.COIL, 16: Area.HOLDING}
 _NO_SUCH_UNIT = 11
-_LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -95,7 +87,7 @@ class ModbusTcpServer:
         self._units = units
         self._any_unit = None if isinstance(banks, Mapping) else banks
         self._server: asyncio.Server | None = None
-        self._sessions: set[_Session] = set()
+        self._sessions: set[Session] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._max_clients = max_clients
@@ -113,7 +105,7 @@ class ModbusTcpServer:
         if self._server is not None:
             return
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Session(self), self.host, self.port)
+        self._server = await loop.create_server(lambda: Session(self), self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self, *, reset: bool = False, timeout: float = 1.0) -> None:
@@ -157,7 +149,7 @@ class ModbusTcpServer:
     ) -> None:
         await self.stop()
 
-    def opened(self, session: _Session) -> bool:
+    def opened(self, session: Session) -> bool:
         """Take a new connection, or say no."""
         self.counters.connections += 1
         self._sessions.add(session)
@@ -167,11 +159,15 @@ class ModbusTcpServer:
             return False
         return True
 
-    def closed(self, session: _Session) -> None:
+    def closed(self, session: Session) -> None:
         """Forget a connection that ended."""
         self._sessions.discard(session)
         if not self._sessions:
             self._idle.set()
+
+    def broke(self) -> None:
+        """Count a connection whose bytes were no Modbus TCP."""
+        self.counters.broken += 1
 
     def next_injection(self) -> Injection | None:
         """Count a request and take the fault that it meets."""
@@ -202,91 +198,3 @@ class ModbusTcpServer:
         """Return the PDU of an exception answer."""
         self.counters.exceptions += 1
         return modbus_encode_exception(pdu[0], code)
-
-
-class _Session(asyncio.Protocol):
-    """One connection. Actions run in order; a pause holds back everything behind it."""
-
-    def __init__(self, server: ModbusTcpServer) -> None:
-        self._server = server
-        self._framer = ModbusFramer()
-        self._actions: deque[Action] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._silent = False
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if not self._server.opened(self):
-            transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._actions.clear()
-        self._transport = None
-        self._server.closed(self)
-
-    def pause_writing(self) -> None:
-        # A client that asks and never reads must not fill this process's memory with answers.
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for transaction, unit, pdu in self._framer.feed(data):
-                self._take(transaction, unit, pdu)
-        except ProtocolError:
-            self._broken()
-        else:
-            if self._framer.failure is not None:
-                self._broken()
-
-    def drop(self, *, reset: bool) -> None:
-        if self._transport is None:
-            return
-        if not reset:
-            self._transport.close()
-            return
-        peer = self._transport.get_extra_info("socket")
-        if peer is not None:
-            with contextlib.suppress(OSError):  # the peer may have gone first
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        self._transport.abort()
-
-    def _broken(self) -> None:
-        self._server.counters.broken += 1
-        self.drop(reset=True)
-
-    def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
-        if self._silent:
-            return
-        injection = self._server.next_injection()
-        if injection is not None and injection.fault is Fault.EXCEPTION:
-            answer = self._server.refuse(pdu, injection.code)
-        else:
-            answer = self._server.serve(unit, pdu)
-        self._actions.extend(disturb(injection, modbus_frame(transaction, unit, answer)))
-        if self._timer is None:
-            self._run()
-
-    def _run(self) -> None:
-        self._timer = None
-        while self._actions and self._transport is not None and not self._transport.is_closing():
-            match self._actions.popleft():
-                case Send(frame):
-                    self._transport.write(frame)
-                case Pause(seconds):
-                    self._timer = asyncio.get_running_loop().call_later(seconds, self._run)
-                    return
-                case Drop(reset):
-                    self.drop(reset=reset)
-                case Silence():
-                    self._silent = True
-                    self._actions.clear()

@@ -12,7 +12,8 @@ from bifrost._native import (
     modbus_read_request,
 )
 from bifrost.errors import ConfigError, ProtocolError
-from bifrost.plc.sim.faults import Action, Drop, Fault, FaultPlan, Injection, Pause, Send, Silence, disturb
+from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence, disturb
+from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
 
 FRAME = modbus_frame(0x1234, 7, modbus_encode_registers(3, [10, 20]))
 REQUEST = modbus_read_request(3, 0, 2)
