@@ -55,7 +55,7 @@ def _walk(info: inspect.Type, value: object, path: Path, mistakes: Mistakes) -> 
     match info:
         case inspect.Metadata(type=inner):
             _walk(inner, value, path, mistakes)
-        case inspect.StructType():
+        case inspect.StructType() | inspect.DataclassType():
             _walk_struct(info, value, path, mistakes)
         case inspect.UnionType():
             _walk_union(info, value, path, mistakes)
@@ -74,7 +74,9 @@ def _walk(info: inspect.Type, value: object, path: Path, mistakes: Mistakes) -> 
                 mistakes.append(_wrong(value, path, expected(info), known_words(info)))
 
 
-def _walk_struct(info: inspect.StructType, value: object, path: Path, mistakes: Mistakes) -> None:
+def _walk_struct(
+    info: inspect.StructType | inspect.DataclassType, value: object, path: Path, mistakes: Mistakes
+) -> None:
     if isinstance(value, info.cls):
         return
     if not isinstance(value, Mapping):
@@ -83,7 +85,7 @@ def _walk_struct(info: inspect.StructType, value: object, path: Path, mistakes: 
     before = len(mistakes)
     fields = {field.encode_name: field for field in info.fields}
     known = list(fields)
-    if info.tag_field is not None:
+    if isinstance(info, inspect.StructType) and info.tag_field is not None:
         known.insert(0, info.tag_field)
     absent = [name for name, field in fields.items() if field.required and name not in value]
     for key in value:

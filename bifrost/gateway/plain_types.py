@@ -15,7 +15,7 @@ from msgspec import inspect
 __all__ = ["expected", "fits", "known_words", "one_of"]
 
 
-def fits(info: inspect.Type, value: object) -> bool:  # noqa: PLR0911 - a table of types reads best as one match
+def fits(info: inspect.Type, value: object) -> bool:
     """Tell whether a plain value fits a type that has no parts of its own."""
     plain = info.type if isinstance(info, inspect.Metadata) else info
     match plain:
@@ -24,18 +24,20 @@ def fits(info: inspect.Type, value: object) -> bool:  # noqa: PLR0911 - a table 
         case inspect.NoneType():
             return value is None
         case inspect.EnumType(cls=enum):
-            return isinstance(value, enum) or value in [member.value for member in enum]
+            return isinstance(value, enum) or _converts(value, enum)
         case inspect.LiteralType(values=values):
             return value in values
     check = _CHECKS.get(type(plain))
     if check is not None:
         return check(plain, value)
     cls: Any = getattr(plain, "cls", _PYTHON_TYPES.get(type(plain)))
-    if cls is None or isinstance(value, cls):
-        return True
+    return cls is None or isinstance(value, cls) or _converts(value, cls)
+
+
+def _converts(value: object, cls: Any) -> bool:
     try:
         msgspec.convert(value, cls)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, ValueError):  # the latter from an enum that looks up its words itself
         return False
     return True
 
@@ -108,7 +110,7 @@ def expected(info: inspect.Type) -> str:  # noqa: C901, PLR0911 - a table of typ
             return "a string" + _text_form(info)
         case inspect.BoolType():
             return "true or false"
-        case inspect.StructType() | inspect.DictType():
+        case inspect.StructType() | inspect.DataclassType() | inspect.DictType():
             return "a table"
         case inspect.EnumType() | inspect.LiteralType():
             return one_of(known_words(info))

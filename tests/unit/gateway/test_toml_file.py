@@ -1,0 +1,74 @@
+"""A settings file is read as far as it can be read, and each of its mistakes has its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bifrost.errors import ConfigError
+from bifrost.gateway.mistakes import Mistake
+from bifrost.gateway.toml_file import MAX_FILE_BYTES, TomlFile
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The path and the system's reason are told."""
+    with pytest.raises(ConfigError, match=r"cannot read .*absent\.toml: No such file"):
+        TomlFile.read(tmp_path / "absent.toml")
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    """What cannot be read as a file is refused, whatever the reason."""
+    with pytest.raises(ConfigError, match="cannot read"):
+        TomlFile.read(tmp_path)
+
+
+def test_a_huge_file_is_refused_unparsed(tmp_path: Path) -> None:
+    """A file beyond the limit is not held in memory."""
+    path = tmp_path / "huge.toml"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 100)
+    with pytest.raises(ConfigError, match="longer than"):
+        TomlFile.read(path)
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
+    """The first byte that is no UTF-8 is shown."""
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'a = 1\nb = "gr\xfc\xdf"\n')
+    with pytest.raises(ConfigError, match=r"latin\.toml:2: byte 0xfc is no UTF-8"):
+        TomlFile.read(path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
+    """What Windows editors write is read."""
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = 2\r\n")
+    assert TomlFile.read(path).table == {"a": 1, "b": 2}
+
+
+def test_wrong_syntax_is_told_with_its_line() -> None:
+    """A syntax mistake names line and column, and says that the rest is not checked."""
+    with pytest.raises(ConfigError) as caught:
+        TomlFile("a = 1\nb = = 2\n", origin="f.toml")
+    assert caught.value.mistakes == (
+        "f.toml:2: not TOML at column 5: invalid value; what stands after it is not checked",
+    )
+
+
+def test_what_is_defined_twice_is_told_and_the_rest_is_checked() -> None:
+    """Duplicate keys and tables come in one report, together with what is found in the tables."""
+    file = TomlFile("[a]\nx = 1\nx = 2\ny = 3\n[b]\n[a]\nz = 1\n", origin="f.toml")
+    assert file.table == {"a": {"x": 1, "y": 3}, "b": {}}
+    with pytest.raises(ConfigError) as caught:
+        file.check([Mistake(("a", "y"), "too small")])
+    assert caught.value.mistakes == (
+        "f.toml:3: a.x: defined twice, first in line 2",
+        "f.toml:4: a.y: too small",
+        "f.toml:6: a: defined twice, first in line 1",
+    )
+
+
+def test_a_file_without_mistakes_passes() -> None:
+    """No mistake, no error."""
+    TomlFile("a = 1\n", origin="f.toml").check([])
