@@ -5,11 +5,14 @@ In: bytes and columns. Out: columns and small value objects. `_rust.pyi` is the 
 
 from bifrost._native._rust import (
     SQLITE_VERSION,
+    STATUS_PARTIAL,
+    AnomalyDetector,
     Columns,
     ModbusBlock,
     ModbusFramer,
     ModbusPlan,
     ModbusRequest,
+    TumblingWindows,
     Wal,
     modbus_decode_answer,
     modbus_decode_request,
@@ -25,11 +28,14 @@ from bifrost._native._rust import (
 
 __all__ = [
     "SQLITE_VERSION",
+    "STATUS_PARTIAL",
+    "AnomalyDetector",
     "Columns",
     "ModbusBlock",
     "ModbusFramer",
     "ModbusPlan",
     "ModbusRequest",
+    "TumblingWindows",
     "Wal",
     "modbus_decode_answer",
     "modbus_decode_request",

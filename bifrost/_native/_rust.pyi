@@ -170,6 +170,55 @@ class Columns:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+STATUS_PARTIAL: Final[int]
+
+@final
+class TumblingWindows:
+    """Cuts batches into windows and aggregates each; one owner at a time."""
+
+    def __new__(
+        cls,
+        aggregates: Sequence[str],
+        *,
+        size_ns: int,
+        offset_ns: int,
+        max_out_of_order_ns: int,
+        max_future_ns: int,
+        idle_ns: int,
+    ) -> TumblingWindows:
+        """`ConfigError` if an option is out of range."""
+    def push(self, batch: Columns, now_ns: int, monotonic_ns: int) -> Columns:
+        """Take rows; give the derived rows of completed windows, by start and first-seen tag."""
+    def tick(self, monotonic_ns: int) -> Columns:
+        """Complete the windows of silent tags as the monotonic clock says."""
+    def flush(self) -> Columns:
+        """Complete all windows; their rows carry `STATUS_PARTIAL`."""
+    def statistics(self) -> dict[str, int]: ...
+
+@final
+class AnomalyDetector:
+    """Judges rows by each tag's own past; one owner at a time."""
+
+    def __new__(
+        cls,
+        method: str,
+        parameters: dict[str, float | int | None],
+        *,
+        on: str | None,
+        min_samples: int,
+        learn_on_anomaly: bool,
+        relearn_after: int,
+        consecutive: int,
+        cooldown_ns: int,
+    ) -> AnomalyDetector:
+        """`ConfigError` if an option is out of range."""
+    def push(self, batch: Columns) -> tuple[int, list[tuple[int, float, float, str]]]:
+        """How many rows were judged, and of each anomaly: row, value, score, reason."""
+    def judge(self, batch: Columns) -> list[tuple[int, float, float, bool]]:
+        """As `push`, of every judged row: row, value, score, is_anomaly."""
+    @property
+    def overflowed(self) -> int: ...
+
 # --- wal --------------------------------------------------------------------------------------------------------
 
 SQLITE_VERSION: Final[str]

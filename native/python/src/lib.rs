@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod analytics;
 mod error;
 mod modbus;
 mod series;

@@ -12,7 +12,8 @@ use crate::error::{data_type_error, series_error};
 
 /// Adds this part's classes and functions to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Columns>()
+    module.add_class::<Columns>()?;
+    crate::analytics::register(module)
 }
 
 /// An immutable columnar table.

@@ -11,12 +11,12 @@
 //! encoding is padded to at least one byte per [`ROWS_PER_BYTE`] rows and per [`BODY_PER_BYTE`] body bytes; the decoder
 //! refuses anything denser before it allocates.
 
-use crate::columns::{Blobs, Columns};
-use crate::error::SeriesError;
-use crate::numbers::{
+use crate::column_codec::{
     Reader, deltas_by_key, put_doubles, put_signed, put_text, put_times, put_unsigned, put_varint,
     read_doubles, read_signed, read_times, read_unsigned, sum_by_key,
 };
+use crate::columns::{Blobs, Columns};
+use crate::error::SeriesError;
 use crate::value::Kind;
 
 /// The version this code writes; it reads this one only.
