@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from bifrost.core.settings import Settings
+from bifrost.core.settings import Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.gateway.mistakes import Mistake, nearest, show_value
 from bifrost.gateway.plain_types import expected, fits, known_words, one_of
 from bifrost.gateway.positions import Path
+from bifrost.gateway.salvage import remaining_problems
 
-__all__ = ["check_settings", "check_table"]
+__all__ = ["check_settings", "check_table", "problems_of"]
 
 T = TypeVar("T")
 Mistakes = list[Mistake]
@@ -78,6 +79,7 @@ def _walk_struct(
     info: inspect.StructType | inspect.DataclassType, value: object, path: Path, mistakes: Mistakes
 ) -> None:
     if isinstance(value, info.cls):
+        mistakes += [Mistake((*path, *problem.path), problem.text) for problem in problems_of(value)]
         return
     if not isinstance(value, Mapping):
         mistakes.append(_wrong(value, path, "a table"))
@@ -101,10 +103,27 @@ def _walk_struct(
         if name in value:
             _walk(field.type, value[name], (*path, name), mistakes)
     if len(mistakes) > before:
-        return
-    struct = _convert(value, info.cls, path, mistakes)
-    if isinstance(struct, Settings):
-        mistakes += [Mistake((*path, *problem.path), problem.text) for problem in struct.problems()]
+        wrong = {mistake.path[len(path) :] for mistake in mistakes[before:]}
+        problems = list(remaining_problems(info, value, wrong))
+    else:
+        struct: object = _convert(value, info.cls, path, mistakes)
+        problems = list(struct.problems()) if isinstance(struct, Settings) else []
+    mistakes += [Mistake((*path, *problem.path), problem.text) for problem in problems]
+
+
+def problems_of(value: object) -> list[Problem]:
+    """List the problems of settings that were built in code: of the struct and of every struct inside it."""
+    parts: list[tuple[str | int, object]]
+    if isinstance(value, msgspec.Struct):
+        parts = [(name, getattr(value, name)) for name in value.__struct_fields__]
+    elif isinstance(value, Mapping):
+        parts = list(value.items())
+    elif isinstance(value, list | tuple):
+        parts = list(enumerate(value))
+    else:
+        return []
+    own = list(value.problems()) if isinstance(value, Settings) else []
+    return own + [Problem((key, *inner.path), inner.text) for key, part in parts for inner in problems_of(part)]
 
 
 def _unknown_key(key: str, known: list[str], absent: list[str]) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bifrost.core.settings import Problem, Settings
 from bifrost.errors import AddressError
-from bifrost.gateway.checker import check_settings
+from bifrost.gateway.checker import check_settings, problems_of
 from bifrost.gateway.mistakes import Mistake
 
 
@@ -22,7 +22,7 @@ class Wire(enum.Enum):
     INT16 = "int16"
 
 
-class Point(Settings):
+class Point(Settings, frozen=True):
     name: str
     address: int = 0
 
@@ -31,15 +31,15 @@ class Point(Settings):
             raise AddressError(f"address {self.address} is outside 0..65535")
 
 
-class Boiler(Settings, tag_field="kind", tag="boiler"):
+class Boiler(Settings, frozen=True, tag_field="kind", tag="boiler"):
     pressure: Annotated[float, msgspec.Meta(gt=0, le=16)] = 1.0
 
 
-class Mixer(Settings, tag_field="kind", tag="mixer"):
+class Mixer(Settings, frozen=True, tag_field="kind", tag="mixer"):
     speed: int
 
 
-class Plant(Settings):
+class Plant(Settings, frozen=True):
     host: Annotated[str, msgspec.Meta(min_length=1)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
     wire: Wire = Wire.INT16
@@ -131,6 +131,23 @@ def test_all_mistakes_come_at_once() -> None:
 def test_a_misspelt_required_key_is_one_mistake() -> None:
     """The key that is missing is told with the one that is unknown, not beside it."""
     assert mistakes_in({"hots": "h"}) == [(("hots",), "unknown key; did you mean host (required)?")]
+
+
+def test_a_wrong_type_does_not_hide_other_problems() -> None:
+    """What the struct says of its right part is told in the same report, at the right index."""
+    value = {"port": "x", "points": [{"name": 1}, {"name": "a"}, {"name": "b"}, {"name": "a"}]}
+    assert [path for path, _ in mistakes_in(value)] == [
+        ("host",),
+        ("port",),
+        ("points", 0, "name"),
+        ("points", 3, "name"),
+    ]
+
+
+def test_settings_built_in_code_are_asked_too() -> None:
+    """Every struct inside tells its problems, with the path to it."""
+    plant = Plant(host="h", points=(Point(name="a"), Point(name="a")))
+    assert [problem.path for problem in problems_of({"x": [plant]})] == [("x", 0, "points", 1, "name")]
 
 
 JSON = st.recursive(
