@@ -1,0 +1,195 @@
+"""The place of an actor in the tree: what a ref names, and what stays over restarts.
+
+In: orders from the supervisor above (`launch`, `halt`, `settle`, `force`) and messages. Out: reports to it. The two
+kinds are `WorkerCell` and `SupervisorCell`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from bifrost.actors.dead_letters import DeadLetterReason
+from bifrost.actors.exit_reason import ExitReason, Normal
+from bifrost.actors.mailbox import Envelope
+from bifrost.actors.ref import ActorRef
+from bifrost.actors.snapshot import ActorSnapshot
+from bifrost.actors.state import ActorState, Delivery, Down
+from bifrost.actors.steps import Fate
+from bifrost.errors import ActorStopped
+
+if TYPE_CHECKING:
+    from bifrost.actors.child_spec import ChildSpec
+    from bifrost.actors.incarnation import Incarnation
+    from bifrost.actors.supervisor_cell import SupervisorCell
+    from bifrost.actors.system import ActorSystem
+    from bifrost.actors.worker import WorkerCell
+
+__all__ = ["Cell"]
+
+
+class Cell(ABC):
+    """What workers and supervisors have in common."""
+
+    __slots__ = (
+        "_running_waiters",
+        "_watchers",
+        "incarnation",
+        "last_crash",
+        "last_reason",
+        "parent",
+        "path",
+        "ref",
+        "restarts",
+        "spec",
+        "state",
+        "system",
+        "will_restart",
+    )
+
+    def __init__(self, system: ActorSystem, parent: SupervisorCell | None, spec: ChildSpec, path: str) -> None:
+        self.system = system
+        self.parent = parent
+        self.spec = spec
+        self.path = path
+        self.state = ActorState.STARTING
+        self.incarnation = 0
+        self.restarts = 0
+        self.last_crash: str | None = None
+        self.last_reason: ExitReason = Normal()
+        self.will_restart = False
+        self._watchers: dict[tuple[WorkerCell, Incarnation], int] | None = None
+        self._running_waiters: list[asyncio.Future[None]] | None = None
+        self.ref: ActorRef[Any] = self.make_ref()
+
+    @abstractmethod
+    def make_ref(self) -> ActorRef[Any]:
+        """The one ref of this cell."""
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start a new incarnation; reports `Started` or `StartFailed`."""
+
+    @abstractmethod
+    def halt(self, fate: Fate) -> None:
+        """Stop the present incarnation in order; reports `Exited`, or `StartFailed` if it was starting."""
+
+    @abstractmethod
+    def force(self) -> None:
+        """Stop now: no more waiting for handlers, drains and stop hooks."""
+
+    @abstractmethod
+    def put(self, envelope: Envelope) -> Delivery:
+        """Take a message, without waiting."""
+
+    @abstractmethod
+    def put_or_wait(self, envelope: Envelope) -> Delivery | asyncio.Future[None]:
+        """Take a message, or return what to await until there is room."""
+
+    @abstractmethod
+    def snapshot(self) -> ActorSnapshot:
+        """How it stands now."""
+
+    # Messages
+
+    def tell_from_thread(self, envelope: Envelope) -> Delivery:
+        """Hand a message over from a foreign thread."""
+        if self.state in (ActorState.STOPPED, ActorState.FAILED):
+            return self._dead_from_thread(envelope)
+        try:
+            self.system.loop.call_soon_threadsafe(self.put, envelope)
+        except RuntimeError:  # the loop is closed
+            return self._dead_from_thread(envelope)
+        return Delivery.ACCEPTED
+
+    def _dead_from_thread(self, envelope: Envelope) -> Delivery:
+        try:
+            self.system.loop.call_soon_threadsafe(self.dead_letter, envelope.message, DeadLetterReason.STOPPED)
+        except RuntimeError:
+            return Delivery.DEAD  # the loop is closed: nobody is left to count dead letters
+        return Delivery.DEAD
+
+    def refuse_fenced(self, message: Any) -> Delivery:
+        """Refuse a message from an abandoned incarnation."""
+        self.dead_letter(message, DeadLetterReason.FENCED)
+        return Delivery.DEAD
+
+    def dead_letter(self, message: Any, reason: DeadLetterReason) -> None:
+        """Publish that a message was not handled."""
+        self.system.dead_letter(self.path, message, reason)
+
+    # Watching
+
+    def add_watcher(self, watcher: WorkerCell, incarnation: Incarnation) -> None:
+        """Remember who wants the `Down` of the present incarnation; answer at once if there is none."""
+        if self.state in (ActorState.STOPPED, ActorState.FAILED, ActorState.RESTARTING):
+            watcher.notify_down(incarnation, self._down())
+            return
+        if self._watchers is None:
+            self._watchers = {}
+        self._watchers[watcher, incarnation] = self.incarnation
+
+    def remove_watcher(self, watcher: WorkerCell, incarnation: Incarnation) -> None:
+        """Forget a watcher."""
+        if self._watchers is not None:
+            self._watchers.pop((watcher, incarnation), None)
+
+    def _down(self) -> Down:
+        return Down(self.ref, self.last_reason, self.incarnation, self.will_restart)
+
+    # What the supervisor above has decided
+
+    def settle(self, fate: Fate) -> None:
+        """Learn what becomes of this cell now that its incarnation has ended."""
+        if fate is Fate.UNDECIDED:
+            if not self.system.is_stopping:
+                return
+            fate = Fate.STOPPED
+        self.will_restart = fate is Fate.RESTART
+        self.state = {Fate.RESTART: ActorState.RESTARTING, Fate.PARKED: ActorState.FAILED}.get(fate, ActorState.STOPPED)
+        self.on_settled(fate)
+        watchers, self._watchers = self._watchers, None
+        for watcher, incarnation in watchers or ():
+            watcher.notify_down(incarnation, self._down())
+        if not self.will_restart:
+            waiters, self._running_waiters = self._running_waiters, None
+            for waiter in waiters or ():
+                if not waiter.done():
+                    waiter.set_exception(self.stopped_error())
+
+    def on_settled(self, fate: Fate) -> None:
+        """What the kind of cell does about it."""
+
+    def stopped_error(self) -> ActorStopped:
+        """Why this actor takes no message."""
+        hint = "; it is parked until restart_child" if self.state is ActorState.FAILED else ""
+        return ActorStopped(f"{self.path} is {self.state.value} ({self.last_reason}){hint}")
+
+    async def wait_running(self) -> None:
+        """Return when the state is RUNNING; raise if it has stopped for good."""
+        if self.state is ActorState.RUNNING:
+            return
+        if self.state in (ActorState.STOPPED, ActorState.FAILED):
+            raise self.stopped_error()
+        waiter: asyncio.Future[None] = self.system.loop.create_future()
+        if self._running_waiters is None:
+            self._running_waiters = []
+        self._running_waiters.append(waiter)
+        await waiter
+
+    def is_up(self) -> None:
+        """Enter RUNNING and wake those who wait for it."""
+        self.state = ActorState.RUNNING
+        waiters, self._running_waiters = self._running_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def begin_incarnation(self) -> None:
+        """Count a new incarnation."""
+        if self.will_restart:
+            self.restarts += 1
+            self.will_restart = False
+        self.incarnation += 1
+        self.state = ActorState.STARTING

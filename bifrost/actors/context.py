@@ -1,0 +1,116 @@
+"""What an actor may do to the world, bound to one incarnation.
+
+In: calls from the actor. Out: tasks, timers, watches, all of which end with the incarnation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bifrost.actors.exit_reason import ExitReason, Normal
+from bifrost.actors.timers import Timers
+from bifrost.core.clock import Clock
+from bifrost.errors import ActorStopped
+
+if TYPE_CHECKING:
+    from bifrost.actors.incarnation import Incarnation
+    from bifrost.actors.ref import ActorRef
+    from bifrost.actors.system import ActorSystem
+    from bifrost.actors.worker import WorkerCell
+
+__all__ = ["ActorContext"]
+
+_T = TypeVar("_T")
+_NORMAL = Normal()
+
+
+class ActorContext:
+    """One incarnation's hands. Every task, timer and watch made here ends with the incarnation."""
+
+    __slots__ = ("_cell", "_incarnation", "_log")
+
+    def __init__(self, cell: WorkerCell, incarnation: Incarnation) -> None:
+        self._cell = cell
+        self._incarnation = incarnation
+        self._log: logging.LoggerAdapter[logging.Logger] | None = None
+
+    @property
+    def ref(self) -> ActorRef[Any]:
+        """This actor; stays valid over restarts."""
+        return self._cell.ref
+
+    @property
+    def parent(self) -> ActorRef[Any] | None:
+        """The supervisor."""
+        return None if self._cell.parent is None else self._cell.parent.ref
+
+    @property
+    def system(self) -> ActorSystem:
+        """The system that this actor lives in."""
+        return self._cell.system
+
+    @property
+    def clock(self) -> Clock:
+        """The system's clock."""
+        return self._cell.system.clock
+
+    @property
+    def path(self) -> str:
+        """This actor's path, such as ``devices/press``."""
+        return self._cell.path
+
+    @property
+    def incarnation(self) -> int:
+        """Which life this is, from 1."""
+        return self._incarnation.number
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Logger ``bifrost.actors``, with the path in front of every line and as the attribute ``actor``."""
+        if self._log is None:
+            self._log = _PathAdapter(logging.getLogger("bifrost.actors"), {"actor": self._cell.path})
+        return self._log
+
+    @property
+    def timers(self) -> Timers:
+        """This incarnation's timers."""
+        if self._incarnation.timers is None:
+            self._incarnation.timers = Timers(self._cell, self._incarnation)
+        return self._incarnation.timers
+
+    def spawn_task(self, coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
+        """Run `coro` beside the message handler, for waits that must not block it.
+
+        The task is cancelled and awaited when the incarnation ends. An exception in it crashes the actor.
+
+        Raises:
+            ActorStopped: this incarnation is over.
+        """
+        if self._incarnation.fenced or self._incarnation.ender is not None:
+            coro.close()
+            raise ActorStopped(f"{self._cell.path} is stopping; it can start no more tasks")
+        label = f"{self._cell.path}#{self._incarnation.number}:{name or getattr(coro, '__qualname__', 'task')}"
+        return self._incarnation.spawn(self._cell, coro, label)
+
+    def watch(self, ref: ActorRef[Any]) -> None:
+        """Ask for one `Down` message when the actor's present incarnation ends; at once if it has ended already."""
+        self._cell.watch(self._incarnation, ref.cell)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Take the watch back; a `Down` that is already queued still comes."""
+        self._cell.unwatch(self._incarnation, ref.cell)
+
+    def stop(self, reason: ExitReason = _NORMAL) -> None:
+        """End this actor after the message in hand; whether it is started again is up to its restart type."""
+        self._cell.stop_self(self._incarnation, reason)
+
+
+class _PathAdapter(logging.LoggerAdapter[logging.Logger]):
+    """Puts the actor's path in front of each message."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        extra = self.extra or {}
+        return f"{extra.get('actor')}: {msg}", {**kwargs, "extra": {**extra, **(kwargs.get("extra") or {})}}

@@ -1,0 +1,182 @@
+"""What happens in a system, as it happens: frozen values in order, and those who listen.
+
+In: events from cells and supervisors. Out: calls to subscribers. A subscriber that fails never affects an actor.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bifrost.actors.exit_reason import ExitReason
+
+__all__ = [
+    "ActorCrashed",
+    "ActorEvent",
+    "ActorRestarted",
+    "ActorStartFailed",
+    "ActorStarted",
+    "ActorStopped",
+    "ChildLeaked",
+    "ChildParked",
+    "DeadLettered",
+    "EventStream",
+    "IntensityExceeded",
+    "RestartScheduled",
+    "StopHookFailed",
+    "SupervisorStarted",
+    "SupervisorStopped",
+]
+
+_log = logging.getLogger("bifrost.actors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorEvent:
+    """Base of every event.
+
+    Attributes:
+        path: the actor's path.
+        at: monotonic seconds.
+        wall_ns: wall clock; ns since 1970, UTC.
+    """
+
+    path: str
+    at: float
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorStarted(ActorEvent):
+    """The first incarnation runs."""
+
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorRestarted(ActorEvent):
+    """A later incarnation runs."""
+
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorStartFailed(ActorEvent):
+    """An incarnation did not come up."""
+
+    incarnation: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorCrashed(ActorEvent):
+    """An incarnation raised; its `ActorStopped` follows when it has ended completely."""
+
+    incarnation: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorStopped(ActorEvent):
+    """An incarnation that had started has ended completely."""
+
+    incarnation: int
+    reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopHookFailed(ActorEvent):
+    """`on_stop` raised; nothing follows from it."""
+
+    incarnation: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartScheduled(ActorEvent):
+    """The supervisor will start the actor again after `delay` seconds; `attempt` counts from 1."""
+
+    delay: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntensityExceeded(ActorEvent):
+    """The actor at `path` used up the restart budget of the supervisor at `supervisor`."""
+
+    supervisor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildParked(ActorEvent):
+    """The actor stays down until `restart_child`; its siblings run on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildLeaked(ActorEvent):
+    """The incarnation did not end even when cancelled; it was abandoned and fenced."""
+
+    incarnation: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettered(ActorEvent):
+    """A message to the actor at `path` was not handled."""
+
+    message: object
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorStarted(ActorEvent):
+    """A supervisor runs, and with it all children of its specification."""
+
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorStopped(ActorEvent):
+    """A supervisor has ended, and with it every child."""
+
+    incarnation: int
+    reason: ExitReason
+
+
+class EventStream:
+    """The events of one system."""
+
+    def __init__(self) -> None:
+        self._subscribers: tuple[Callable[[ActorEvent], object], ...] = ()
+
+    @property
+    def has_subscribers(self) -> bool:
+        """True if publishing reaches anybody."""
+        return bool(self._subscribers)
+
+    def subscribe(self, callback: Callable[[ActorEvent], object]) -> Callable[[], None]:
+        """Call `callback` for every event, on the loop's thread, at the moment it happens.
+
+        Returns:
+            A function that ends the subscription; it may be called more than once.
+        """
+
+        # A wrapper of its own, so that the same callback may subscribe twice and each subscription ends alone.
+        def deliver(event: ActorEvent) -> None:
+            callback(event)
+
+        self._subscribers = (*self._subscribers, deliver)
+
+        def unsubscribe() -> None:
+            self._subscribers = tuple(entry for entry in self._subscribers if entry is not deliver)
+
+        return unsubscribe
+
+    def publish(self, event: ActorEvent) -> None:
+        """Tell every subscriber; what one raises is logged."""
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception:  # a subscriber is foreign code, and must never affect an actor
+                _log.exception("an event subscriber failed on %s of %r", type(event).__name__, event.path)

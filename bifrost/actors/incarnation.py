@@ -1,0 +1,124 @@
+"""One life of an actor: the instance, its tasks, and how they are ended.
+
+In: an actor instance and coroutines. Out: tasks that end with the incarnation, or are reported as leaked.
+
+A coroutine cannot be killed. It is asked (`Task.cancel`), asked again during a grace period, and then abandoned: the
+incarnation is fenced, so that what still runs can neither send nor answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any
+
+from bifrost.actors.exit_reason import ExitReason
+
+if TYPE_CHECKING:
+    from bifrost.actors.actor import Actor
+    from bifrost.actors.context import ActorContext
+    from bifrost.actors.mailbox import Envelope
+    from bifrost.actors.timers import Timers
+    from bifrost.actors.worker import WorkerCell
+
+__all__ = ["CURRENT", "GRACE_KILL", "Incarnation"]
+
+GRACE_KILL = 1.0
+"""Seconds of repeated cancellation before a task is abandoned."""
+
+_CANCEL_EVERY = 0.1
+
+CURRENT: ContextVar[Incarnation | None] = ContextVar("bifrost_actor_incarnation", default=None)
+"""The incarnation whose code runs; what fencing and the sender's identity rest on."""
+
+
+class Incarnation:
+    """What belongs to one life of a cell and ends with it."""
+
+    __slots__ = (
+        "actor",
+        "context",
+        "ctx",
+        "current",
+        "draining",
+        "ender",
+        "ending",
+        "fenced",
+        "forced",
+        "killed",
+        "number",
+        "runner",
+        "started",
+        "tasks",
+        "timers",
+        "watching",
+    )
+
+    def __init__(self, number: int, context: Context) -> None:
+        self.number = number
+        self.context = context
+        context.run(CURRENT.set, self)
+        self.actor: Actor[Any] | None = None
+        self.ctx: ActorContext | None = None
+        self.runner: asyncio.Task[None] | None = None
+        self.ender: asyncio.Task[None] | None = None
+        self.current: Envelope | None = None
+        self.ending: ExitReason | None = None
+        self.started = False
+        self.draining = False
+        self.killed = False
+        self.fenced = False
+        self.forced: asyncio.Future[None] | None = None
+        self.tasks: set[asyncio.Task[Any]] | None = None
+        self.timers: Timers | None = None
+        self.watching: set[Any] | None = None
+
+    def spawn(self, cell: WorkerCell, coro: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a task that ends with this incarnation."""
+        task = cell.system.loop.create_task(coro, name=name, context=self.context.copy())
+        if self.tasks is None:
+            self.tasks = set()
+        self.tasks.add(task)
+        task.add_done_callback(lambda done: self._task_done(cell, done))
+        return task
+
+    def _task_done(self, cell: WorkerCell, task: asyncio.Task[Any]) -> None:
+        if self.tasks is not None:
+            self.tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, Exception) and not self.fenced:
+            cell.task_crashed(self, error)
+
+    async def wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> bool:
+        """Wait until `tasks` are done, `seconds` have passed, or the stop is forced; True if all are done."""
+        left = {task for task in tasks if not task.done()}
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        if self.forced is None:
+            self.forced = loop.create_future()
+        while left and not self.forced.done() and (remaining := deadline - loop.time()) > 0:
+            timeout = None if remaining == float("inf") else remaining
+            done, _ = await asyncio.wait({*left, self.forced}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            left -= done
+        return not left
+
+    def force(self) -> None:
+        """End every wait of the orderly stop."""
+        if self.forced is None:
+            self.forced = asyncio.get_running_loop().create_future()
+        if not self.forced.done():
+            self.forced.set_result(None)
+
+    async def kill(self, tasks: Iterable[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+        """Cancel `tasks` again and again for the grace period and return those that still run."""
+        left = {task for task in tasks if not task.done()}
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + GRACE_KILL
+        while left and loop.time() < deadline:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_CANCEL_EVERY)
+        return left

@@ -1,0 +1,163 @@
+"""How everybody else speaks to an actor.
+
+In: messages. Out: exact results: what was accepted, what was answered, or which error and whether a retry is safe. A ref
+names a place in the tree, not an instance: it stays valid over restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bifrost.actors.incarnation import CURRENT
+from bifrost.actors.mailbox import Envelope, Lane
+from bifrost.actors.state import ActorState, Delivery
+from bifrost.errors import ActorError, ActorStopped, AskTimeout, MailboxFull
+
+if TYPE_CHECKING:
+    from bifrost.actors.cell import Cell
+
+__all__ = ["ActorRef"]
+
+M = TypeVar("M")
+
+
+class ActorRef(Generic[M]):
+    """Names an actor; equal to another ref of the same actor, and hashable."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        """The runtime's side of the actor; not for applications."""
+
+    @property
+    def path(self) -> str:
+        """Where the actor stands in the tree, such as ``devices/press``."""
+        return self.cell.path
+
+    @property
+    def state(self) -> ActorState:
+        """Where the actor stands at the moment."""
+        return self.cell.state
+
+    @property
+    def incarnation(self) -> int:
+        """Which life it is in, from 1; 0 before the first."""
+        return self.cell.incarnation
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorRef) and other.cell is self.cell
+
+    def __hash__(self) -> int:
+        return id(self.cell)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.cell.path} {self.cell.state.value} #{self.cell.incarnation}>"
+
+    def tell(self, message: M, *, lane: Lane = Lane.NORMAL) -> Delivery:
+        """Send and go on. Never raises, never waits; may be called from any thread.
+
+        Returns:
+            ACCEPTED: it is in the mailbox. From a foreign thread: it is on its way there, and becomes a dead letter if
+            the mailbox has filled up meanwhile.
+            DROPPED: the mailbox is full. DEAD: the actor has stopped. Both publish a dead letter.
+        """
+        cell = self.cell
+        if threading.get_ident() != cell.system.thread_id:
+            return cell.tell_from_thread(Envelope(message, lane=lane))
+        sender = CURRENT.get()
+        if sender is not None and sender.fenced:
+            return cell.refuse_fenced(message)
+        return cell.put(Envelope(message, lane=lane))
+
+    async def send(self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> None:
+        """Send, waiting for room: this is backpressure.
+
+        Args:
+            message: what to send.
+            timeout: seconds to wait for room at most; None only where something else bounds the wait.
+            lane: priority.
+
+        Raises:
+            MailboxFull: there was no room by then, or the mailbox drops what does not fit; the actor has not seen it.
+            ActorStopped: the actor has stopped; it has not seen it.
+        """
+        self._check_caller()
+        cell = self.cell
+        envelope = Envelope(message, lane=lane)
+        delivery = cell.put_or_wait(envelope)
+        if isinstance(delivery, asyncio.Future):
+            try:
+                async with asyncio.timeout(timeout):
+                    await delivery
+            except TimeoutError:
+                raise MailboxFull(f"{cell.path}: no room in the mailbox for {timeout:g} s; slow down") from None
+        elif delivery is Delivery.DEAD:
+            raise ActorStopped(f"{cell.path} is {cell.state.value}; the message was not delivered")
+        elif delivery is Delivery.DROPPED:
+            raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
+
+    async def ask(self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> Any:
+        """Send and wait for the answer, which is what `receive` returns.
+
+        If the caller is cancelled or the time is over, a request that is still queued is never handled, and a late
+        answer is discarded.
+
+        Args:
+            message: the request.
+            timeout: seconds for room and answer together; None only where something else bounds the wait.
+            lane: priority.
+
+        Raises:
+            AskTimeout: no answer by then; the actor may still act.
+            ActorStopped: it has stopped and has not seen the request.
+            ActorRestarted: it was restarted with a mailbox that drops; it has not seen the request.
+            ActorCrashed: it crashed while it handled the request; it may have acted.
+            MailboxFull: the mailbox drops what does not fit; it has not seen the request.
+        """
+        self._check_caller()
+        cell = self.cell
+        loop = cell.system.loop
+        reply: asyncio.Future[Any] = loop.create_future()
+        timer = None
+        if timeout is not None:
+            timer = loop.call_later(timeout, _expire, reply, cell.path, timeout)
+        try:
+            delivery = cell.put_or_wait(Envelope(message, reply=reply, lane=lane))
+            if delivery is Delivery.DEAD and not reply.done():
+                raise ActorStopped(f"{cell.path} is {cell.state.value}; the request was not delivered")
+            if delivery is Delivery.DROPPED and not reply.done():
+                raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
+            return await reply
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if not reply.done():
+                reply.cancel()
+            elif not reply.cancelled():
+                reply.exception()  # seen: the loop need not report an error that nobody asked for
+
+    async def wait_running(self, *, timeout: float = 5.0) -> None:
+        """Return when the actor runs.
+
+        Raises:
+            ActorStopped: it has stopped or is parked.
+            TimeoutError: it did not come up in `timeout` seconds.
+        """
+        self._check_caller()
+        async with asyncio.timeout(timeout):
+            await self.cell.wait_running()
+
+    def _check_caller(self) -> None:
+        if threading.get_ident() != self.cell.system.thread_id:
+            raise ActorError(f"{self.cell.path}: only tell may be called outside the system's own event loop thread")
+        sender = CURRENT.get()
+        if sender is not None and sender.fenced:
+            raise ActorStopped("this incarnation was abandoned and is fenced; it can send nothing")
+
+
+def _expire(reply: asyncio.Future[Any], path: str, timeout: float) -> None:
+    if not reply.done():
+        reply.set_exception(AskTimeout(f"{path}: no answer in {timeout:g} s; it may still act"))

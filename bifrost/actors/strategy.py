@@ -1,0 +1,94 @@
+"""How a supervisor treats its children as a group.
+
+In: the choices a person makes. Out: `SupervisorFlags`, checked.
+
+Source: Erlang/OTP `supervisor` flags; Elixir `DynamicSupervisor`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from bifrost.errors import ChildSpecError
+
+__all__ = ["AutoShutdown", "IntensityScope", "OnExhausted", "Strategy", "SupervisorFlags"]
+
+
+class Strategy(enum.Enum):
+    """Who is restarted with a child that failed."""
+
+    ONE_FOR_ONE = "one_for_one"
+    """Only the child."""
+    ONE_FOR_ALL = "one_for_all"
+    """Every child."""
+    REST_FOR_ONE = "rest_for_one"
+    """The child and those started after it."""
+
+
+class AutoShutdown(enum.Enum):
+    """Whether the end of significant children ends the supervisor."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
+class IntensityScope(enum.Enum):
+    """What one restart budget is shared by."""
+
+    SUPERVISOR = "supervisor"
+    """All children, as in OTP."""
+    CHILD = "child"
+    """Each child has its own: right for devices, whose failures are independent."""
+
+
+class OnExhausted(enum.Enum):
+    """What happens when the budget is exceeded."""
+
+    ESCALATE = "escalate"
+    """The supervisor stops its children and itself; its own supervisor decides."""
+    PARK = "park"
+    """The child stays down, its specification is kept, an event is published; the others run on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorFlags:
+    """The settings of one supervisor.
+
+    Attributes:
+        strategy: who is restarted with a child that failed.
+        intensity: restarts allowed within `period`; one more exceeds the budget.
+        period: seconds of the sliding window.
+        auto_shutdown: whether significant children may end the supervisor.
+        dynamic: children come and go at run time and are stopped in parallel.
+        max_children: only with `dynamic`; None is unlimited.
+        intensity_scope: what one budget is shared by.
+        on_exhausted: what happens when it is exceeded.
+    """
+
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    intensity: int = 3
+    period: float = 5.0
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    dynamic: bool = False
+    max_children: int | None = None
+    intensity_scope: IntensityScope = IntensityScope.SUPERVISOR
+    on_exhausted: OnExhausted = OnExhausted.ESCALATE
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.strategy, Strategy):
+            raise ChildSpecError(f"strategy must be a Strategy, got {self.strategy!r}")
+        if isinstance(self.intensity, bool) or not isinstance(self.intensity, int) or self.intensity < 0:
+            raise ChildSpecError(f"intensity must be an integer >= 0, got {self.intensity!r}")
+        period = self.period
+        if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < float("inf"):
+            raise ChildSpecError(f"period must be finite seconds > 0, got {period!r}")
+        if not isinstance(self.auto_shutdown, AutoShutdown):
+            raise ChildSpecError(f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}")
+        if self.max_children is not None and (isinstance(self.max_children, bool) or self.max_children < 0):
+            raise ChildSpecError(f"max_children must be an integer >= 0 or None, got {self.max_children!r}")
+        if self.dynamic and self.strategy is not Strategy.ONE_FOR_ONE:
+            raise ChildSpecError("a dynamic supervisor is one_for_one")
+        if self.dynamic and self.auto_shutdown is not AutoShutdown.NEVER:
+            raise ChildSpecError("a dynamic supervisor has no auto_shutdown")

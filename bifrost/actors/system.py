@@ -1,0 +1,308 @@
+"""One tree of actors and the door to it.
+
+In: specifications. Out: refs, events, snapshots, a report of the stop. Nothing is shared between two systems, and
+nothing of the process is touched: no signal handler, no loop policy, no logging handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, cast
+
+from bifrost.actors.cell import Cell
+from bifrost.actors.child_spec import ChildSpec
+from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
+from bifrost.actors.events import ActorEvent, DeadLettered, EventStream
+from bifrost.actors.exit_reason import ExitReason, StartFailure
+from bifrost.actors.loop_clock import LoopClock
+from bifrost.actors.ref import ActorRef
+from bifrost.actors.shutdown_report import Leak, ShutdownReport
+from bifrost.actors.snapshot import ActorSnapshot
+from bifrost.actors.steps import Fate
+from bifrost.actors.strategy import AutoShutdown, Strategy
+from bifrost.actors.supervisor import Supervisor, SupervisorPlan
+from bifrost.actors.supervisor_cell import SupervisorCell
+from bifrost.actors.supervisor_ref import SupervisorRef
+from bifrost.actors.worker import WorkerCell
+from bifrost.core.clock import Clock
+from bifrost.errors import ActorError, ChildNotFound, SupervisorGaveUp
+
+__all__ = ["ActorSystem"]
+
+_FORCED_STOP = 5.0  # seconds that a forced stop may take: twice cancelling handler and stop hook, and some room
+
+
+class ActorSystem:
+    """A root supervisor and all that is below it, for the length of an `async with`.
+
+    Leaving the block, or cancelling the task that is in it, stops the tree in reverse order. If the root gives up, the
+    block is cancelled and `SupervisorGaveUp` is raised from the `async with`.
+
+    Args:
+        name: the root's name, for logs and events.
+        children: the root's children, in start order.
+        strategy: the root's strategy.
+        intensity: restarts allowed within `period`; one more ends the system.
+        period: seconds of the sliding window.
+        auto_shutdown: whether significant children may end the system.
+        clock: where event times come from; None is the loop's time and the machine's wall clock.
+        stop_timeout: seconds for the whole orderly stop; what is left then is cancelled all at once.
+        seed: seeds the jitter of back-offs; None draws one.
+
+    Raises:
+        ChildSpecError: a specification is wrong; nothing was started.
+    """
+
+    def __init__(
+        self,
+        name: str = "system",
+        children: Sequence[ChildSpec] = (),
+        *,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        intensity: int = 3,
+        period: float = 5.0,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+        clock: Clock | None = None,
+        stop_timeout: float = 30.0,
+        seed: int | None = None,
+    ) -> None:
+        self.name = name
+        self.stop_timeout = stop_timeout
+        self.events = EventStream()
+        self.dead_letters = DeadLetters()
+        self.rng = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self.is_stopping = False
+        self.thread_id = 0
+        self.context = contextvars.Context()
+        self._spec = Supervisor.spec(
+            name, children, strategy=strategy, intensity=intensity, period=period, auto_shutdown=auto_shutdown
+        )
+        self._given_clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._clock: Clock | None = clock
+        self._root: SupervisorCell | None = None
+        self._up: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[ExitReason] | None = None
+        self._host: asyncio.Task[Any] | None = None
+        self._host_cancels = 0
+        self._gave_up: ExitReason | None = None
+        self._stopper: asyncio.Task[ShutdownReport] | None = None
+        self._leaks: list[Leak] = []
+        self._leaked_tasks: set[asyncio.Task[Any]] = set()
+
+    # The block
+
+    async def __aenter__(self) -> Self:
+        if self._root is not None:
+            raise ActorError(f"system {self.name!r} was started before; make a new one")
+        self._loop = asyncio.get_running_loop()
+        self.thread_id = threading.get_ident()
+        self.context = contextvars.copy_context()
+        self._clock = self._given_clock or LoopClock(self._loop)
+        self._host = asyncio.current_task()
+        self._up = self._loop.create_future()
+        self._ended = self._loop.create_future()
+        plan = cast("SupervisorPlan", self._spec.start)
+        self._root = SupervisorCell(self, None, self._spec, plan, self.name)
+        self._root.launch()
+        try:
+            await self._up
+        except asyncio.CancelledError:
+            await self._stop_despite_cancel()
+            raise
+        finally:
+            if self._up.done() and not self._up.cancelled():
+                self._up.exception()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        del traceback
+        host = self._host
+        ours = self._gave_up is not None and host is not None and exc_type in (None, asyncio.CancelledError)
+        if self._gave_up is not None and host is not None:
+            if exc_type is None:
+                try:
+                    await asyncio.sleep(0)  # the cancellation that we sent may not have reached the block
+                except asyncio.CancelledError:
+                    pass
+            ours = host.uncancel() <= self._host_cancels and ours
+        cancelled = await self._stop_despite_cancel()
+        if cancelled:
+            raise asyncio.CancelledError
+        if self._gave_up is not None and (ours or exc_type is not asyncio.CancelledError):
+            raise self._gave_up_error(self._gave_up) from (exc if isinstance(exc, Exception) else None)
+
+    async def _stop_despite_cancel(self) -> bool:
+        """Stop in order, however often the host is cancelled meanwhile; True if it was."""
+        stopper = self._begin_stop(self.stop_timeout)
+        cancelled = False
+        while not stopper.done():
+            try:
+                await asyncio.wait([stopper])
+            except asyncio.CancelledError:
+                cancelled = True  # the stop has its own deadline; the cancellation is raised when it is over
+        stopper.result()
+        return cancelled
+
+    def _gave_up_error(self, reason: ExitReason) -> SupervisorGaveUp:
+        crashed = [f"{one.path}: {one.last_crash}" for one in self.snapshot().walk() if one.last_crash]
+        detail = f"; {'; '.join(crashed[:5])}" if crashed else ""
+        return SupervisorGaveUp(f"the root supervisor {self.name!r} ended: {reason}{detail}")
+
+    # What the root reports
+
+    def root_up(self) -> None:
+        """The root and all its children run."""
+        if self._up is not None and not self._up.done():
+            self._up.set_result(None)
+
+    def root_ended(self, reason: ExitReason) -> None:
+        """The root has ended, asked or not."""
+        assert self._root is not None
+        assert self._ended is not None
+        assert self._up is not None
+        asked = self.is_stopping
+        self.is_stopping = True
+        self._root.settle(Fate.STOPPED)
+        if not self._ended.done():
+            self._ended.set_result(reason)
+        if not self._up.done():
+            error = reason.error if isinstance(reason, StartFailure) else SupervisorGaveUp(f"did not start: {reason}")
+            self._up.set_exception(error)
+        elif not asked:
+            self._gave_up = reason
+            if self._host is not None and not self._host.done():
+                self._host_cancels = self._host.cancelling()
+                self._host.cancel()
+
+    # Stopping
+
+    async def stop(self, timeout: float | None = None) -> ShutdownReport:
+        """Stop the tree in reverse order and report how it went; a second call awaits the first.
+
+        Args:
+            timeout: seconds for the orderly stop; None is the system's `stop_timeout`. What is left then is cancelled,
+                all of it at once, and abandoned if even that does not end it.
+        """
+        return await asyncio.shield(self._begin_stop(self.stop_timeout if timeout is None else timeout))
+
+    def _begin_stop(self, timeout: float) -> asyncio.Task[ShutdownReport]:
+        if self._stopper is None:
+            self._stopper = self.loop.create_task(self._stop(timeout), name=f"{self.name}:stop")
+        return self._stopper
+
+    async def _stop(self, timeout: float) -> ShutdownReport:
+        assert self._root is not None
+        assert self._ended is not None
+        begun = self.loop.time()
+        timed_out = False
+        if not self._ended.done():
+            self.is_stopping = True
+            self._root.halt(Fate.STOPPED)
+            await asyncio.wait([self._ended], timeout=timeout)
+            if not self._ended.done():
+                timed_out = True
+                self._root.force()
+                await asyncio.wait([self._ended], timeout=_FORCED_STOP)
+        leaked = tuple(self._leaks) if self._leaked_tasks else ()
+        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=leaked)
+
+    # What applications use
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the system runs on."""
+        if self._loop is None:
+            raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
+        return self._loop
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of every actor in the system."""
+        if self._clock is None:
+            raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
+        return self._clock
+
+    @property
+    def root(self) -> SupervisorRef:
+        """The root supervisor."""
+        return cast("SupervisorRef", self._root_cell.ref)
+
+    @property
+    def _root_cell(self) -> SupervisorCell:
+        if self._root is None:
+            raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
+        return self._root
+
+    def ref(self, path: str) -> ActorRef[Any]:
+        """The actor at `path`, such as ``devices/press``.
+
+        Raises:
+            ChildNotFound: nothing has started there.
+        """
+        cell: Cell = self._root_cell
+        for part in path.split("/"):
+            below = cell.kids.get(part) if isinstance(cell, SupervisorCell) else None
+            if below is None:
+                raise ChildNotFound(f"nothing has started at {path!r} in system {self.name!r}")
+            cell = below
+        return cell.ref
+
+    def supervisor(self, path: str) -> SupervisorRef:
+        """The supervisor at `path`.
+
+        Raises:
+            ChildNotFound: nothing has started there, or it is not a supervisor.
+        """
+        ref = self.ref(path)
+        if not isinstance(ref, SupervisorRef):
+            raise ChildNotFound(f"{path!r} in system {self.name!r} is not a supervisor")
+        return ref
+
+    async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
+        """Add a child to the root; see `SupervisorRef.start_child`."""
+        return await self.root.start_child(spec)
+
+    def snapshot(self) -> ActorSnapshot:
+        """The tree as it stands now."""
+        return self._root_cell.snapshot()
+
+    # What cells use
+
+    def make_cell(self, parent: SupervisorCell, spec: ChildSpec, path: str) -> Cell:
+        """A new cell of the kind that `spec` asks for."""
+        if isinstance(spec.start, SupervisorPlan):
+            return SupervisorCell(self, parent, spec, spec.start, path)
+        return WorkerCell(self, parent, spec, path)
+
+    def publish(self, event: type[ActorEvent], path: str, **facts: Any) -> None:
+        """Publish an event, stamped with both times."""
+        if self.events.has_subscribers:
+            clock = self.clock
+            self.events.publish(event(path=path, at=clock.monotonic(), wall_ns=clock.time_ns(), **facts))
+
+    def dead_letter(self, path: str, message: object, reason: DeadLetterReason) -> None:
+        """Keep and publish a dead letter."""
+        self.dead_letters.add(DeadLetter(path, message, reason, self.clock.monotonic()))
+        self.publish(DeadLettered, path, message=message, reason=reason.value)
+
+    def note_leak(self, path: str, incarnation: int, what: str) -> None:
+        """Remember an abandoned incarnation for the report."""
+        self._leaks.append(Leak(path, incarnation, what))
+
+    def adopt_leak(self, task: asyncio.Task[Any]) -> None:
+        """Hold an abandoned task, so that it is not lost while it still runs."""
+        self._leaked_tasks.add(task)
+        task.add_done_callback(self._leak_ended)
+
+    def _leak_ended(self, task: asyncio.Task[Any]) -> None:
+        self._leaked_tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more
