@@ -1,1 +1,11 @@
-"""Under construction in this very slice."""
+"""Modbus TCP: requests out, values in, on the Rust codec.
+
+In: tags and values. Out: readings. Not here: the codec itself (`native/codec`), reconnecting and polling
+(`bifrost.plc.connection`), actors. Obeys: MODBUS Application Protocol V1.1b3, Messaging on TCP/IP V1.0b.
+"""
+
+from bifrost.plc.modbus.address import Area, ModbusAddress, parse_modbus_address
+from bifrost.plc.modbus.driver import ModbusTcpDriver
+from bifrost.plc.modbus.settings import ModbusSettings
+
+__all__ = ["Area", "ModbusAddress", "ModbusSettings", "ModbusTcpDriver", "parse_modbus_address"]

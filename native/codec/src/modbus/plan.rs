@@ -71,8 +71,15 @@ pub struct Range {
 }
 
 impl Range {
-    fn meets(&self, unit: u8, area: Area, start: u32, stop: u32) -> bool {
-        self.unit == unit && self.area == area && self.start < stop && start < self.stop
+    /// Tells whether a request over `first` that is stretched to `next` would read across this stretch.
+    ///
+    /// An empty stretch is a cut: the device refused the two sides together, though not each alone.
+    fn parts(&self, first: &Block, next: &Block) -> bool {
+        let here = (self.unit, self.area) == (next.unit, next.area);
+        if self.start == self.stop {
+            return here && first.start < self.start && self.start <= next.start;
+        }
+        here && self.start < next.start && first.stop < self.stop
     }
 }
 
@@ -157,11 +164,7 @@ impl Plan {
             };
             let merged = blocks.last().and_then(|block| {
                 let joined = block.joined(&next, limits)?;
-                let gap = (block.stop.min(next.start), next.start);
-                let blocked = refused
-                    .iter()
-                    .chain(barriers)
-                    .any(|hole| hole.meets(next.unit, next.area, gap.0, gap.1));
+                let blocked = refused.iter().chain(barriers).any(|hole| hole.parts(block, &next));
                 (!blocked).then_some(joined)
             });
             match (merged, blocks.last_mut()) {

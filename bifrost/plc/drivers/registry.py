@@ -1,0 +1,87 @@
+"""Protocols by name: built-in ones and plug-ins come through the same door.
+
+In: names. Out: `ProtocolSpec`s, loaded when first asked for, so that a broken plug-in harms nobody but its users.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from bifrost.errors import ConfigError
+from bifrost.plc.drivers.base import ProtocolSpec
+
+__all__ = ["GROUP", "known_protocols", "protocol_named", "register_protocol"]
+
+GROUP = "bifrost.plc.protocols"
+
+_registered: dict[str, ProtocolSpec | str] = {}
+
+
+def register_protocol(name: str, spec: ProtocolSpec | str, *, replace: bool = False) -> None:
+    """Make a protocol known.
+
+    Args:
+        name: as settings and `PLCConnection` write it; case and underscores do not matter.
+        spec: the specification, or ``package.module:attribute`` where it is loaded from when first needed.
+        replace: allow taking the place of one that is known already.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    key = _key(name)
+    if key in _registered and not replace:
+        raise ConfigError(f"protocol {key!r} is registered already; pass replace=True to take its place")
+    _registered[key] = spec
+
+
+def known_protocols() -> list[str]:
+    """Names of all protocols, registered and installed, loaded or not."""
+    return sorted({*_registered, *(_key(point.name) for point in entry_points(group=GROUP))})
+
+
+def protocol_named(name: str) -> ProtocolSpec:
+    """Find a protocol and load it.
+
+    Raises:
+        ConfigError: unknown, or its plug-in cannot be loaded; the text says which and why.
+    """
+    spec = _registered.get(name)
+    if isinstance(spec, ProtocolSpec):
+        return spec
+    key = _key(name)
+    spec = _registered.get(key) or _installed(key)
+    if isinstance(spec, str):
+        spec = _load(key, spec)
+    _registered[key] = spec
+    return spec
+
+
+def _key(name: str) -> str:
+    return str(name).strip().lower().replace("_", "-")
+
+
+def _installed(key: str) -> str:
+    for point in entry_points(group=GROUP):
+        if _key(point.name) == key:
+            return point.value
+    known = known_protocols()
+    import difflib
+
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}" if close else f"known are {', '.join(known)}"
+    raise ConfigError(f"unknown protocol {key!r}; {hint}")
+
+
+def _load(key: str, where: str) -> ProtocolSpec:
+    module, _, attribute = where.partition(":")
+    try:
+        spec = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise ConfigError(f"protocol {key!r} cannot be loaded from {where}: {error!r}") from error
+    if not isinstance(spec, ProtocolSpec):
+        raise ConfigError(f"protocol {key!r}: expected a ProtocolSpec at {where}, got {type(spec).__name__}")
+    return spec
+
+
+register_protocol("modbus-tcp", "bifrost.plc.modbus.protocol:MODBUS_TCP")

@@ -1,0 +1,157 @@
+"""Modbus TCP as a driver: blocks in, values with a status each out.
+
+In: plans and write items. Out: readings. Not here: reconnecting, polling, actors.
+Obeys: V1.1b3 sections 6 and 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from bifrost._native import modbus_decode_answer, modbus_frame
+from bifrost.core.clock import Clock
+from bifrost.core.value import Value
+from bifrost.errors import BifrostError, LinkError, LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
+from bifrost.plc.datatypes import Tag
+from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Readings, WriteItem
+from bifrost.plc.modbus.faults import status_of
+from bifrost.plc.modbus.link import ModbusLink
+from bifrost.plc.modbus.plan import ModbusReadPlan
+from bifrost.plc.modbus.repair import Repair, spread
+from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.units import UnitHealth
+from bifrost.plc.modbus.writing import encode_write_item
+
+__all__ = ["ModbusTcpDriver"]
+
+_HOLES_KEPT = 300.0
+
+
+class ModbusTcpDriver:
+    """One Modbus TCP link; see `bifrost.plc.drivers.base.Driver` for the contract."""
+
+    capabilities = Capabilities(max_in_flight=1, max_read_words=125, max_read_bits=2000)
+
+    def __init__(self, settings: ModbusSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._link: ModbusLink | None = None
+        self._health = UnitHealth(probe_interval=settings.probe_interval)
+        self._faults = 0
+        self._malformed = 0
+
+    @property
+    def degraded(self) -> bool:
+        """True while a unit is silent."""
+        return self._health.troubled
+
+    def counters(self) -> Mapping[str, int]:
+        """Requests, answers of each sort, and what was dropped."""
+        link = self._link
+        if link is None:
+            return {}
+        return {
+            "requests": link.requests,
+            "timeouts": link.timeouts,
+            "late_answers": link.late,
+            "misaddressed_answers": link.misaddressed,
+            "exceptions": self._faults,
+            "malformed_answers": self._malformed,
+        }
+
+    @property
+    def rtt_buckets(self) -> Sequence[int]:
+        """Answered requests by round-trip time; index n counts 2**(n-1) to 2**n - 1 microseconds."""
+        return () if self._link is None else tuple(self._link.rtt)
+
+    def plan(self, tags: Sequence[Tag]) -> ModbusReadPlan:
+        """Plan a read of these tags; pure."""
+        settings = self._settings
+        return ModbusReadPlan(tags, unit=settings.unit_id, byte_order=settings.order, limits=settings.limits)
+
+    def prepare(self, tag: Tag, value: object) -> WriteItem:
+        """Check and encode a value; pure."""
+        return encode_write_item(tag, value, unit=self._settings.unit_id, byte_order=self._settings.order)
+
+    async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
+        """Open the TCP link."""
+        loop = asyncio.get_running_loop()
+        host, port = self._settings.host, self._settings.port
+        try:
+            async with asyncio.timeout(timeout):
+                _, link = await loop.create_connection(lambda: ModbusLink(loop, on_lost), host, port)
+        except TimeoutError:
+            raise LinkTimeout(f"no link to {host} port {port} within {timeout} s") from None
+        except OSError as error:
+            raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
+        self._link = link
+        return DeviceInfo(endpoint=f"{host}:{port}")
+
+    async def aclose(self) -> None:
+        """End the link; idempotent."""
+        if self._link is not None:
+            await self._link.aclose()
+
+    async def read(self, plan: ModbusReadPlan, *, timeout: float) -> Readings:
+        """Read every block of the plan; one block's trouble is not another's."""
+        link = self._live()
+        if plan.refused and self._clock.monotonic() >= plan.ask_again_at:
+            plan.forget()
+        health = self._health
+        values: list[Value] = [None] * plan.total
+        errors: dict[int, BifrostError] = dict(plan.refused) if plan.refused else {}
+        repair: Repair | None = None
+        for block in plan.blocks:
+            if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
+                spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
+                continue
+            try:
+                block.decode(await link.exchange(block.frame, block.unit, timeout), values)
+            except BifrostError as error:
+                if repair is None:
+                    repair = Repair(link, health, values, errors, timeout=timeout, clock=self._clock)
+                await repair.settle(block, error)
+            else:
+                if health.troubled:
+                    health.answered(block.unit)
+        if repair is not None:
+            self._faults += repair.faults
+            self._malformed += repair.malformed
+            if repair.refusals or repair.barriers:
+                plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
+        if not errors:
+            return Readings(values, self._clock.time_ns())
+        status = [0] * plan.total
+        for slot, reason in errors.items():
+            values[slot] = None
+            status[slot] = status_of(reason)
+        return Readings(values, self._clock.time_ns(), status, errors)
+
+    async def write(self, item: WriteItem, *, timeout: float) -> None:
+        """Send one write, once."""
+        link = self._live()
+        sent = False
+
+        def frame(transaction: int) -> bytes:
+            nonlocal sent
+            sent = True
+            return modbus_frame(transaction, item.unit, item.request)
+
+        try:
+            modbus_decode_answer(item.request, await link.exchange(frame, item.unit, timeout))
+        except (LinkError, ProtocolError) as error:
+            if not sent:
+                raise
+            text = f"tag {item.tag.name!r}: the write was sent, but {error}; the device may have acted"
+            raise WriteError(text, unknown_outcome=True) from error
+        except ModbusFault:
+            self._faults += 1
+            self._health.answered(item.unit)
+            raise
+
+    def _live(self) -> ModbusLink:
+        link = self._link
+        if link is None or not link.connected:
+            raise NotConnected("the link to the device is down")
+        return link

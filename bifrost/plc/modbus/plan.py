@@ -1,0 +1,119 @@
+"""A read plan that learns which addresses the device does not have.
+
+In: tags and limits. Out: blocks to read, in `ModbusPlan` (Rust). Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from bifrost._native import ModbusBlock, ModbusPlan
+from bifrost.errors import ModbusFault
+from bifrost.plc.datatypes import ByteOrder, DataType, Tag
+from bifrost.plc.modbus.address import ModbusAddress
+
+__all__ = ["ModbusReadPlan", "ReadLimits"]
+
+
+class ReadLimits(TypedDict):
+    """How far requests are merged, as `ModbusPlan` takes it."""
+
+    max_gap_registers: int
+    max_gap_bits: int
+    max_registers: int
+    max_bits: int
+
+
+class ModbusReadPlan:
+    """The requests for a set of tags.
+
+    Attributes:
+        tags: in the caller's order.
+        slots: where each tag's first value stands.
+        total: values in all.
+        blocks: the requests, in order of unit, area and address.
+        ask_again_at: monotonic time from which what was refused may be asked for again.
+        refused: for each slot that is not asked for any more, what the device said.
+        wide: slots of unscaled UINT64, which may not fit 64 bits with a sign.
+    """
+
+    __slots__ = (
+        "_barriers",
+        "_fields",
+        "_limits",
+        "_refusals",
+        "ask_again_at",
+        "blocks",
+        "refused",
+        "slots",
+        "tags",
+        "total",
+        "wide",
+    )
+
+    def __init__(self, tags: Sequence[Tag], *, unit: int, byte_order: ByteOrder, limits: ReadLimits) -> None:
+        self.tags = tuple(tags)
+        self._limits = limits
+        self._fields = [_field(tag, unit, byte_order) for tag in self.tags]
+        self._refusals: dict[tuple[int, int, int, int], ModbusFault] = {}
+        self._barriers: list[tuple[int, int, int, int]] = []
+        self.refused: dict[int, ModbusFault] = {}
+        self.ask_again_at = 0.0
+        plan = ModbusPlan(self._fields, **limits)
+        self.slots: list[int] = plan.slots
+        self.total: int = plan.total
+        self.blocks: list[ModbusBlock] = plan.blocks
+        self.wide = [
+            slot + index
+            for tag, slot in zip(self.tags, self.slots, strict=True)
+            if tag.datatype is DataType.UINT64 and tag.scale is None and tag.offset_value is None
+            for index in range(tag.count)
+        ]
+
+    def learn(
+        self,
+        refusals: dict[tuple[int, int, int, int], ModbusFault],
+        barriers: list[tuple[int, int, int, int]],
+        *,
+        ask_again_at: float,
+    ) -> None:
+        """Plan anew around what the device refused: values it does not have, and gaps it cannot be read across."""
+        self.ask_again_at = ask_again_at
+        self._refusals.update(refusals)
+        self._barriers.extend(barriers)
+        plan = ModbusPlan(self._fields, **self._limits, refused=list(self._refusals), barriers=self._barriers)
+        self.blocks = plan.blocks
+        lost = set(plan.refused)
+        self.refused = {
+            slot: fault for stretch, fault in self._refusals.items() for slot in self._slots_at(stretch) if slot in lost
+        }
+
+    def forget(self) -> None:
+        """Ask for everything again: the device may be another one, or its program was changed."""
+        if self._refusals or self._barriers:
+            self._refusals.clear()
+            self._barriers.clear()
+            self.learn({}, [], ask_again_at=0.0)
+
+    def _slots_at(self, stretch: tuple[int, int, int, int]) -> list[int]:
+        alone = ModbusPlan(self._fields, **self._limits, refused=[stretch])
+        return alone.refused
+
+
+def _field(
+    tag: Tag, unit: int, byte_order: ByteOrder
+) -> tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]:
+    address: ModbusAddress = tag.resolved
+    scaled = tag.scale is not None or tag.offset_value is not None
+    return (
+        unit if address.unit is None else address.unit,
+        address.area.function,
+        address.offset,
+        address.datatype.value,
+        (address.byte_order or byte_order).value,
+        address.count,
+        address.length,
+        address.bit,
+        (1.0 if tag.scale is None else tag.scale, tag.offset_value or 0.0) if scaled else None,
+    )

@@ -1,0 +1,18 @@
+"""Modbus TCP as the registry knows it."""
+
+from __future__ import annotations
+
+from bifrost.plc.drivers.base import ProtocolSpec
+from bifrost.plc.modbus.address import parse_modbus_address
+from bifrost.plc.modbus.driver import ModbusTcpDriver
+from bifrost.plc.modbus.settings import ModbusSettings
+
+__all__ = ["MODBUS_TCP"]
+
+MODBUS_TCP = ProtocolSpec(
+    name="modbus-tcp",
+    default_port=502,
+    settings=ModbusSettings,
+    parse_address=parse_modbus_address,
+    create=ModbusTcpDriver,
+)

@@ -1,0 +1,128 @@
+"""What can still be saved of a read when a block of it fails.
+
+In: the block and its error. Out: values of the parts that work, errors for those that do not, and what to avoid next
+time. Obeys: V1.1b3 section 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bifrost._native import ModbusBlock
+from bifrost.core.clock import Clock
+from bifrost.core.value import Value
+from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected
+from bifrost.plc.modbus.faults import BUSY_CODES, REFUSED_CODES
+from bifrost.plc.modbus.link import ModbusLink
+from bifrost.plc.modbus.units import UnitHealth
+
+__all__ = ["Repair", "spread"]
+
+_BUSY_WAITS = (0.02, 0.1)
+
+
+def spread(errors: dict[int, BifrostError], block: ModbusBlock, error: BifrostError) -> None:
+    """Note one error for every value of a block."""
+    errors.update(dict.fromkeys(block.slots(), error))
+
+
+class Repair:
+    """The failed blocks of one read.
+
+    Attributes:
+        refusals: single values or arrays that the device refused, by stretch.
+        barriers: stretches that no request may read across.
+        faults: exception answers that came.
+        malformed: answers that did not fit their request.
+    """
+
+    def __init__(
+        self,
+        link: ModbusLink,
+        health: UnitHealth,
+        values: list[Value],
+        errors: dict[int, BifrostError],
+        *,
+        timeout: float,
+        clock: Clock,
+    ) -> None:
+        self.refusals: dict[tuple[int, int, int, int], ModbusFault] = {}
+        self.barriers: list[tuple[int, int, int, int]] = []
+        self.faults = 0
+        self.malformed = 0
+        self._link = link
+        self._health = health
+        self._values = values
+        self._errors = errors
+        self._timeout = timeout
+        self._clock = clock
+
+    async def settle(self, block: ModbusBlock, error: BifrostError) -> None:
+        """Save what can be saved of a block that failed.
+
+        Raises:
+            NotConnected: the link is gone, or was given up because nothing answers.
+        """
+        if not self._link.connected:
+            raise error if isinstance(error, NotConnected) else NotConnected(f"the link was closed: {error}")
+        if not isinstance(error, ModbusFault):
+            self._unanswered(block.unit, error)
+            spread(self._errors, block, error)
+            return
+        self.faults += 1
+        self._health.answered(block.unit)
+        if error.code in REFUSED_CODES:
+            await self._bisect(block, error)
+        elif error.code in BUSY_CODES:
+            await self._ask_again(block, error)
+        else:
+            spread(self._errors, block, error)
+
+    def _unanswered(self, unit: int, error: BifrostError) -> None:
+        timeout = isinstance(error, LinkTimeout)
+        self.malformed += not timeout
+        self._health.failed(unit, self._clock.monotonic(), timeout=timeout)
+        if self._health.link_is_dead:
+            # Accepted, but dead: nobody answers. A new link is the only cure for a half-open one.
+            gone = NotConnected(f"the link was given up after {self._health.bad_in_a_row} requests in vain: {error}")
+            self._link.abort(gone)
+            raise gone
+
+    async def _ask(self, block: ModbusBlock) -> BifrostError | None:
+        try:
+            block.decode(await self._link.exchange(block.frame, block.unit, self._timeout), self._values)
+        except BifrostError as error:
+            return error
+        self._health.answered(block.unit)
+        return None
+
+    async def _ask_again(self, block: ModbusBlock, error: BifrostError) -> None:
+        for wait in _BUSY_WAITS:
+            await asyncio.sleep(wait)
+            again = await self._ask(block)
+            if again is None:
+                return
+            error = again
+            if not isinstance(error, ModbusFault) or error.code not in BUSY_CODES:
+                await self.settle(block, error)
+                return
+            self.faults += 1
+        spread(self._errors, block, error)
+
+    async def _bisect(self, block: ModbusBlock, fault: ModbusFault) -> None:
+        halves = block.halves()
+        if halves is None:
+            self.refusals[block.range] = fault
+            spread(self._errors, block, fault)
+            return
+        outcomes = []
+        for half in halves:
+            error = await self._ask(half)
+            outcomes.append(error)
+            if error is not None:
+                await self.settle(half, error)
+        if outcomes == [None, None]:
+            # Each half is fine alone: what lies between, or the size of the whole, was refused.
+            unit, function, _, stop = halves[0].range
+            start = halves[1].range[2]
+            self.barriers.append((unit, function, min(stop, start), start))

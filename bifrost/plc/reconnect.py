@@ -1,0 +1,206 @@
+"""Keeps one link to a device alive: connects, waits, connects again.
+
+In: a way to make drivers. Out: the driver that is connected now, and the state. Not here: reading, polling, actors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from bifrost.core.clock import Clock
+from bifrost.errors import BifrostError, LinkError, NotConnected
+from bifrost.plc.drivers.base import Driver
+
+__all__ = ["LinkKeeper", "LinkState", "StateChange"]
+
+
+class LinkState(StrEnum):
+    """Where a connection stands."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DEGRADED = "degraded"
+    BACKOFF = "backoff"
+    CLOSED = "closed"
+
+
+class StateChange(msgspec.Struct, frozen=True):
+    """One change of state.
+
+    Attributes:
+        old: before.
+        new: from now on.
+        reason: why, in words; empty if nothing is wrong.
+    """
+
+    old: LinkState
+    new: LinkState
+    reason: str
+
+
+class LinkKeeper:
+    """Runs the connection's one task.
+
+    Attributes:
+        driver: the connected driver; None during an outage.
+        state: see `LinkState`.
+        reason: why it is not connected, in words.
+        connects: links that came up.
+        losses: links that ended by themselves.
+        failures: attempts that failed.
+        past: counters of links that are gone.
+    """
+
+    def __init__(
+        self,
+        create: Callable[[], Driver],
+        *,
+        clock: Clock,
+        connect_timeout: float,
+        backoff: tuple[float, float],
+    ) -> None:
+        self.driver: Driver | None = None
+        self.state = LinkState.DISCONNECTED
+        self.reason = "not started"
+        self.connects = 0
+        self.losses = 0
+        self.failures = 0
+        self.past: Counter[str] = Counter()
+        self._create = create
+        self._clock = clock
+        self._connect_timeout = connect_timeout
+        self._backoff_min, self._backoff_max = backoff
+        self._jitter = random.Random()  # noqa: S311 - spreads reconnects, keeps no secret
+        self._callbacks: list[Callable[[StateChange], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to connect; returns at once; idempotent until closed."""
+        if self.state is LinkState.CLOSED:
+            raise NotConnected("the connection was closed; make a new one")
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="bifrost-plc-link")
+
+    def on_change(self, callback: Callable[[StateChange], None]) -> Callable[[], None]:
+        """Call `callback` soon after every change of state; returns what ends that."""
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    async def first_attempt(self) -> None:
+        """Wait until the first attempt has succeeded or failed; bounded by the connect timeout."""
+        while self.connects == 0 and self.failures == 0 and self.state is not LinkState.CLOSED:
+            await self._next_change()
+
+    async def wait_connected(self, *, timeout: float) -> None:
+        """Wait for a link.
+
+        Raises:
+            NotConnected: none came up within `timeout` seconds, or the connection was closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while self.driver is None:
+                    if self.state is LinkState.CLOSED:
+                        raise NotConnected("the connection was closed; make a new one")
+                    await self._next_change()
+        except TimeoutError:
+            raise NotConnected(f"no link within {timeout:g} s: {self.reason}") from None
+
+    def down(self) -> NotConnected:
+        """Make the error that says why there is no link; raises instead if bifrost itself failed."""
+        task = self._task
+        if task is not None and task.done() and not task.cancelled() and (defect := task.exception()) is not None:
+            raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
+        return NotConnected(f"not connected: {self.reason}")
+
+    def note_quality(self, driver: Driver) -> None:
+        """Tell CONNECTED from DEGRADED after a read."""
+        if driver is self.driver and driver.degraded != (self.state is LinkState.DEGRADED):
+            if driver.degraded:
+                self._enter(LinkState.DEGRADED, "part of the device does not answer")
+            else:
+                self._enter(LinkState.CONNECTED, "")
+
+    async def aclose(self) -> None:
+        """End for good, within about a second; idempotent."""
+        if self.state is not LinkState.CLOSED:
+            self._enter(LinkState.CLOSED, "closed")
+        task = self._task
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay = self._backoff_min
+        while True:
+            self._enter(LinkState.CONNECTING, self.reason if self.failures or self.losses else "")
+            lost: asyncio.Future[BifrostError] = loop.create_future()
+            driver = self._create()
+            try:
+                await driver.connect(timeout=self._connect_timeout, on_lost=_once(lost))
+                since = self._clock.monotonic()
+                self.driver = driver
+                self.connects += 1
+                self._enter(LinkState.CONNECTED, "")
+                reason = str(await lost)
+                self.losses += 1
+                # A link that is dropped as soon as it comes up must not be tried in a tight loop.
+                if self._clock.monotonic() - since >= max(1.0, delay):
+                    delay = self._backoff_min
+            except LinkError as error:
+                reason = str(error)
+                self.failures += 1
+            finally:
+                self.driver = None
+                self.past.update(driver.counters())
+                await driver.aclose()
+            self._enter(LinkState.BACKOFF, reason)
+            await asyncio.sleep(delay * self._jitter.uniform(0.75, 1.25))
+            delay = min(delay * 2, self._backoff_max)
+
+    def _enter(self, state: LinkState, reason: str) -> None:
+        if self.state is LinkState.CLOSED:
+            return
+        change = StateChange(self.state, state, reason)
+        self.state = state
+        self.reason = reason or self.reason
+        self._changed.set()
+        self._changed = asyncio.Event()
+        for callback in self._callbacks:
+            # Not called here: what a callback raises is its owner's trouble, and the loop reports it.
+            asyncio.get_running_loop().call_soon(callback, change)
+
+    async def _next_change(self) -> None:
+        changed = self._changed
+        task = self._task
+        if task is None:
+            raise NotConnected("the connection was not started; use it as 'async with', or call start()")
+        waiter = asyncio.ensure_future(changed.wait())
+        try:
+            await asyncio.wait([waiter, task], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+        if task.done() and self.state is not LinkState.CLOSED:
+            raise self.down()
+
+
+def _once(lost: asyncio.Future[BifrostError]) -> Callable[[BifrostError], None]:
+    def on_lost(error: BifrostError) -> None:
+        if not lost.done():
+            lost.set_result(error)
+
+    return on_lost
