@@ -7,10 +7,14 @@ is `bifrost.gateway.settings`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
-__all__ = ["Problem", "Settings"]
+__all__ = ["LocalPath", "Problem", "Settings"]
+
+LocalPath = Annotated[str, msgspec.Meta(min_length=1, extra={"local_path": True})]
+"""A file or folder on this machine; a gateway takes a relative one as relative to its data directory."""
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def ask_gateway(
     request = ControlRequest(id=_REQUEST_ID, method=method, params=params or {}, token=address.token)
     with address.connect(timeout=timeout) as link:
         try:
-            link.sendall(msgspec.json.encode(request) + b"\n")
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a refusal may be waiting to be read
+                link.sendall(msgspec.json.encode(request) + b"\n")
             line = bytearray()
             while not line.endswith(b"\n"):
                 link.settimeout(max(deadline - clock.monotonic(), 0.001))
