@@ -158,13 +158,16 @@ class Cell(ABC):
                 if not waiter.done():
                     waiter.set_exception(self.stopped_error())
 
+    @abstractmethod
     def on_settled(self, fate: Fate) -> None:
         """What the kind of cell does about it."""
 
     def stopped_error(self) -> ActorStopped:
         """Why this actor takes no message."""
-        hint = "; it is parked until restart_child" if self.state is ActorState.FAILED else ""
-        return ActorStopped(f"{self.path} is {self.state.value} ({self.last_reason}){hint}")
+        if self.state is ActorState.FAILED:
+            return ActorStopped(f"{self.path} is parked until restart_child ({self.last_reason})")
+        why = f" ({self.last_reason})" if self.state is ActorState.STOPPED else ""
+        return ActorStopped(f"{self.path} is {self.state.value}{why}; the message was not handled")
 
     async def wait_running(self) -> None:
         """Return when the state is RUNNING; raise if it has stopped for good."""

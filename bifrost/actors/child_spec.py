@@ -70,48 +70,56 @@ class ChildSpec:
     shutdown: float | None = None
     type: ChildType = ChildType.WORKER
     significant: bool = False
-    mailbox: Mailbox = Mailbox()
+    mailbox: Mailbox = Mailbox()  # noqa: RUF009 - frozen, so that sharing one is safe
     backoff: Backoff | None = None
     start_timeout: float = 5.0
     drain: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not self.id or "/" in self.id:
-            raise ChildSpecError(f"child id must be a non-empty string without '/', got {self.id!r}")
+        child_id: object = self.id
+        if not isinstance(child_id, str) or not child_id or "/" in child_id:
+            raise ChildSpecError(f"child id must be a non-empty string without '/', got {child_id!r}")
         if not callable(self.start):
             raise ChildSpecError(f"child {self.id!r}: start must be a class or function, got {self.start!r}")
-        self._check_type("args", tuple)
-        self._check_type("kwargs", Mapping)
-        self._check_type("restart", Restart)
-        self._check_type("type", ChildType)
-        self._check_type("significant", bool)
-        self._check_type("mailbox", Mailbox)
-        self._check_type("drain", bool)
-        if self.backoff is not None:
-            self._check_type("backoff", Backoff)
+        for name, expected in _FIELD_TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, expected):
+                wanted = getattr(expected, "__name__", expected)
+                raise ChildSpecError(f"child {self.id!r}: {name} must be of type {wanted}, got {value!r}")
         if self.shutdown is None:
             default = INFINITY if self.type is ChildType.SUPERVISOR else 5.0
             object.__setattr__(self, "shutdown", default)
-        elif isinstance(self.shutdown, bool) or not isinstance(self.shutdown, int | float) or not self.shutdown >= 0:
+        elif not _is_seconds(self.shutdown):
             raise ChildSpecError(
                 f"child {self.id!r}: shutdown must be seconds >= 0, INFINITY or BRUTAL_KILL, got {self.shutdown!r}"
             )
         timeout = self.start_timeout
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < INFINITY:
+        if not _is_seconds(timeout) or not 0 < timeout < INFINITY:
             raise ChildSpecError(f"child {self.id!r}: start_timeout must be finite seconds > 0, got {timeout!r}")
         if self.significant and self.restart is Restart.PERMANENT:
             raise ChildSpecError(f"child {self.id!r}: a permanent child cannot be significant, it never ends for good")
-
-    def _check_type(self, name: str, expected: type) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, expected):
-            raise ChildSpecError(f"child {self.id!r}: {name} must be a {expected.__name__}, got {value!r}")
 
     @property
     def shutdown_seconds(self) -> float:
         """The `shutdown` in force: a number, `INFINITY` or `BRUTAL_KILL`."""
         assert self.shutdown is not None
         return self.shutdown
+
+
+_FIELD_TYPES: Final[Mapping[str, Any]] = {
+    "args": tuple,
+    "kwargs": Mapping,
+    "restart": Restart,
+    "type": ChildType,
+    "significant": bool,
+    "mailbox": Mailbox,
+    "backoff": Backoff | None,
+    "drain": bool,
+}
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def check_child_specs(specs: Iterable[object]) -> tuple[ChildSpec, ...]:

@@ -178,5 +178,5 @@ class EventStream:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception:  # a subscriber is foreign code, and must never affect an actor
+            except Exception:  # noqa: BLE001 - a subscriber is foreign code, and must never affect an actor
                 _log.exception("an event subscriber failed on %s of %r", type(event).__name__, event.path)

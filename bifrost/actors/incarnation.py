@@ -38,6 +38,7 @@ class Incarnation:
 
     __slots__ = (
         "actor",
+        "announced",
         "context",
         "ctx",
         "current",
@@ -66,6 +67,9 @@ class Incarnation:
         self.current: Envelope | None = None
         self.ending: ExitReason | None = None
         self.started = False
+        """`on_start` has returned, so `on_stop` is owed."""
+        self.announced = False
+        """The supervisor has been told that it runs."""
         self.draining = False
         self.killed = False
         self.fenced = False

@@ -67,8 +67,9 @@ class Mailbox:
     on_restart: OnRestart = OnRestart.KEEP
 
     def __post_init__(self) -> None:
-        if isinstance(self.capacity, bool) or not isinstance(self.capacity, int) or not 1 <= self.capacity <= 2**31:
-            raise ChildSpecError(f"mailbox capacity must be an integer from 1 to 2**31, got {self.capacity!r}")
+        capacity: object = self.capacity
+        if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= 2**31:
+            raise ChildSpecError(f"mailbox capacity must be an integer from 1 to 2**31, got {capacity!r}")
         if (self.overflow is Overflow.CONFLATE) != (self.key is not None):
             raise ChildSpecError("mailbox key is needed with Overflow.CONFLATE and with nothing else")
 

@@ -1,7 +1,7 @@
 """How everybody else speaks to an actor.
 
-In: messages. Out: exact results: what was accepted, what was answered, or which error and whether a retry is safe. A ref
-names a place in the tree, not an instance: it stays valid over restarts.
+In: messages. Out: exact results: what was accepted, what was answered, or which error and whether a retry is safe. A
+ref names a place in the tree, not an instance: it stays valid over restarts.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ActorRef(Generic[M]):
             except TimeoutError:
                 raise MailboxFull(f"{cell.path}: no room in the mailbox for {timeout:g} s; slow down") from None
         elif delivery is Delivery.DEAD:
-            raise ActorStopped(f"{cell.path} is {cell.state.value}; the message was not delivered")
+            raise cell.stopped_error()
         elif delivery is Delivery.DROPPED:
             raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
 
@@ -127,7 +127,7 @@ class ActorRef(Generic[M]):
         try:
             delivery = cell.put_or_wait(Envelope(message, reply=reply, lane=lane))
             if delivery is Delivery.DEAD and not reply.done():
-                raise ActorStopped(f"{cell.path} is {cell.state.value}; the request was not delivered")
+                raise cell.stopped_error()
             if delivery is Delivery.DROPPED and not reply.done():
                 raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
             return await reply

@@ -3,8 +3,8 @@
 In: what happened (`steps.Input`) and the time. Out: what to do now (`steps.Step`), in order. Not here: a task, a loop,
 a clock, an actor. The same inputs, times and seed give the same steps, so that the conformance table runs on it alone.
 
-It is a queue, a job and a plan: inputs wait in the queue while a job runs; a job is a plan of stops and starts, done one
-after the other; a stop of the supervisor itself takes precedence over everything.
+It is a queue, a job and a plan: inputs wait in the queue while a job runs; a job is a plan of stops and starts, done
+one after the other; a stop of the supervisor itself takes precedence over everything.
 
 Obeys: Erlang/OTP `supervisor` (restart, try_again_restart, auto_shutdown), except where
 `docs/concepts/supervision.md` lists a difference.

@@ -32,7 +32,7 @@ class ShutdownReport:
     Attributes:
         seconds: how long it took.
         timed_out: true if the overall deadline passed before everything had stopped in order.
-        leaked: incarnations whose code still runs, over the life of the system.
+        leaked: what was abandoned during the life of the system and still runs.
     """
 
     seconds: float

@@ -23,6 +23,7 @@ __all__ = [
     "NoteExhausted",
     "NoteParked",
     "NoteRestart",
+    "OwnStep",
     "Refusal",
     "Settle",
     "Start",
@@ -219,4 +220,5 @@ class Exit:
     reason: ExitReason
 
 
-Step = Start | Stop | Settle | Forget | WakeAt | AdminReply | NoteRestart | NoteExhausted | NoteParked | Up | Exit
+OwnStep = WakeAt | AdminReply | NoteRestart | NoteExhausted | NoteParked | Up | Exit
+Step = Start | Stop | Settle | Forget | OwnStep

@@ -77,16 +77,19 @@ class SupervisorFlags:
     on_exhausted: OnExhausted = OnExhausted.ESCALATE
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strategy, Strategy):
-            raise ChildSpecError(f"strategy must be a Strategy, got {self.strategy!r}")
-        if isinstance(self.intensity, bool) or not isinstance(self.intensity, int) or self.intensity < 0:
-            raise ChildSpecError(f"intensity must be an integer >= 0, got {self.intensity!r}")
-        period = self.period
+        strategy: object = self.strategy
+        if not isinstance(strategy, Strategy):
+            raise ChildSpecError(f"strategy must be a Strategy, got {strategy!r}")
+        intensity: object = self.intensity
+        if isinstance(intensity, bool) or not isinstance(intensity, int) or intensity < 0:
+            raise ChildSpecError(f"intensity must be an integer >= 0, got {intensity!r}")
+        period: object = self.period
         if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < float("inf"):
             raise ChildSpecError(f"period must be finite seconds > 0, got {period!r}")
-        if not isinstance(self.auto_shutdown, AutoShutdown):
-            raise ChildSpecError(f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}")
-        if self.max_children is not None and (isinstance(self.max_children, bool) or self.max_children < 0):
+        auto_shutdown: object = self.auto_shutdown
+        if not isinstance(auto_shutdown, AutoShutdown):
+            raise ChildSpecError(f"auto_shutdown must be an AutoShutdown, got {auto_shutdown!r}")
+        if self.max_children is not None and self.max_children < 0:
             raise ChildSpecError(f"max_children must be an integer >= 0 or None, got {self.max_children!r}")
         if self.dynamic and self.strategy is not Strategy.ONE_FOR_ONE:
             raise ChildSpecError("a dynamic supervisor is one_for_one")

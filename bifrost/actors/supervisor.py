@@ -65,7 +65,7 @@ class Supervisor:
             auto_shutdown: whether significant children may end the supervisor.
             restart: when it is started again itself. A transient supervisor that uses up its intensity ends normally
                 and stays down, so nested supervisors are permanent.
-            shutdown: seconds for stopping the whole subtree; None is `INFINITY`, which is right: each child has its own.
+            shutdown: seconds for stopping the whole subtree; None is `INFINITY`: each child has its own.
             significant: its own end may end its supervisor.
             backoff: delay before it is started again.
 

@@ -46,7 +46,7 @@ class SupervisorCell(Cell):
         self.plan = plan
         self.core = plan.make_core(system.rng)
         self.kids: dict[str, Cell] = {}
-        self._inputs: deque[steps.Input] = deque()
+        self._inputs: deque[tuple[steps.Input, float]] = deque()
         self._feeding = False
         self._forced = False
         self._tokens = itertools.count(1)
@@ -54,11 +54,13 @@ class SupervisorCell(Cell):
         self._alarms: set[asyncio.Handle] = set()
 
     def make_ref(self) -> SupervisorRef:
+        """A ref with the administrative calls."""
         return SupervisorRef(self)
 
     # Orders from above
 
     def launch(self) -> None:
+        """Start the children of the specification, in order."""
         self.begin_incarnation()
         self._forced = False
         if self.incarnation > 1:
@@ -67,6 +69,7 @@ class SupervisorCell(Cell):
         self.feed(steps.Begin())
 
     def halt(self, fate: Fate) -> None:
+        """Stop the children in reverse order, then report."""
         if self.core.phase is Phase.DONE:
             return
         self.state = ActorState.STOPPING
@@ -85,6 +88,7 @@ class SupervisorCell(Cell):
             kid.force()
 
     def on_settled(self, fate: Fate) -> None:
+        """Pass the decision on to children that waited for it."""
         for child_id, kid in list(self.kids.items()):
             known = self.core.children.get(child_id)
             stays = fate is Fate.RESTART and self.plan.has_child(child_id)
@@ -98,15 +102,15 @@ class SupervisorCell(Cell):
 
     # The core
 
-    def feed(self, event: steps.Input) -> None:
+    def feed(self, event: steps.Input, *, at: float | None = None) -> None:
         """Tell the core what happened and do what it says; safe to call from within."""
-        self._inputs.append(event)
+        self._inputs.append((event, self.system.loop.time() if at is None else at))
         if self._feeding:
             return
         self._feeding = True
         try:
             while self._inputs:
-                for step in self.core.handle(self._inputs.popleft(), self.system.loop.time()):
+                for step in self.core.handle(*self._inputs.popleft()):
                     self._do(step)
         finally:
             self._feeding = False
@@ -125,7 +129,11 @@ class SupervisorCell(Cell):
                 settled.settle(step.fate)
         elif isinstance(step, steps.Forget):
             self.kids.pop(step.id, None)
-        elif isinstance(step, steps.WakeAt):
+        else:
+            self._do_own(step)
+
+    def _do_own(self, step: steps.OwnStep) -> None:
+        if isinstance(step, steps.WakeAt):
             self._wake_at(step.when)
         elif isinstance(step, steps.AdminReply):
             self._reply(step)
@@ -158,24 +166,16 @@ class SupervisorCell(Cell):
     def _wake_at(self, when: float) -> None:
         loop = self.system.loop
         if when <= loop.time():
-            handle = loop.call_soon(self._tick)
+            self._alarms.add(loop.call_soon(self._tick, when))
         else:
-            handle = loop.call_at(when, self._tick)
-            # The loop may call a timer early by its clock's resolution; the core compares exact times.
-        self._alarms.add(handle)
+            self._alarms.add(loop.call_at(when, self._tick, when))
 
-    def _tick(self) -> None:
-        loop = self.system.loop
-        self._alarms = {handle for handle in self._alarms if not handle.cancelled() and not _is_past(handle, loop)}
-        self.feed(steps.Tick())
-        self._rearm()
-
-    def _rearm(self) -> None:
-        """Ask for another tick if the loop's timer came a hair too early for the core."""
-        now = self.system.loop.time()
-        due = [row.due for row in self.core.children if row.due is not None]
-        if due and min(due) > now and not any(isinstance(alarm, asyncio.TimerHandle) for alarm in self._alarms):
-            self._alarms.add(self.system.loop.call_at(min(due), self._tick))
+    def _tick(self, when: float) -> None:
+        self._alarms = {
+            alarm for alarm in self._alarms if isinstance(alarm, asyncio.TimerHandle) and alarm.when() > when
+        }
+        # A loop may call a timer early by its clock's resolution; the core compares exact times.
+        self.feed(steps.Tick(), at=max(when, self.system.loop.time()))
 
     def _up(self) -> None:
         self.is_up()
@@ -239,6 +239,7 @@ class SupervisorCell(Cell):
     # Messages: a supervisor handles none
 
     def put(self, envelope: Envelope) -> Delivery:
+        """Refuse: a supervisor handles no messages."""
         self.dead_letter(envelope.message, DeadLetterReason.NO_HANDLER)
         if envelope.reply is not None:
             envelope.reply.set_exception(
@@ -247,9 +248,11 @@ class SupervisorCell(Cell):
         return Delivery.DEAD
 
     def put_or_wait(self, envelope: Envelope) -> Delivery:
+        """Refuse, as `put` does."""
         return self.put(envelope)
 
     def snapshot(self) -> ActorSnapshot:
+        """The supervisor and everything below it."""
         return ActorSnapshot(
             path=self.path,
             id=self.spec.id,
@@ -261,7 +264,3 @@ class SupervisorCell(Cell):
             last_crash=self.last_crash,
             children=tuple(self.kids[row.spec.id].snapshot() for row in self.core.children if row.spec.id in self.kids),
         )
-
-
-def _is_past(handle: asyncio.Handle, loop: asyncio.AbstractEventLoop) -> bool:
-    return not isinstance(handle, asyncio.TimerHandle) or handle.when() <= loop.time()

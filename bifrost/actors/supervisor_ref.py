@@ -142,7 +142,9 @@ class SupervisorRef(ActorRef[Any]):
             await self.cell.call(child_id, verb)
 
 
-def refusal_error(refusal: Refusal, path: str, child_id: str) -> ActorError:
+def refusal_error(  # noqa: PLR0911 - one line for each refusal
+    refusal: Refusal, path: str, child_id: str
+) -> ActorError:
     """The error that stands for a refusal of the core."""
     who = f"child {child_id!r} of {path}"
     if refusal is Refusal.ALREADY_STARTED:

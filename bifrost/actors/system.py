@@ -7,6 +7,7 @@ nothing of the process is touched: no signal handler, no loop policy, no logging
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import random
 import threading
@@ -92,8 +93,7 @@ class ActorSystem:
         self._host_cancels = 0
         self._gave_up: ExitReason | None = None
         self._stopper: asyncio.Task[ShutdownReport] | None = None
-        self._leaks: list[Leak] = []
-        self._leaked_tasks: set[asyncio.Task[Any]] = set()
+        self._leaks: dict[asyncio.Task[Any], Leak] = {}
 
     # The block
 
@@ -128,10 +128,8 @@ class ActorSystem:
         ours = self._gave_up is not None and host is not None and exc_type in (None, asyncio.CancelledError)
         if self._gave_up is not None and host is not None:
             if exc_type is None:
-                try:
+                with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(0)  # the cancellation that we sent may not have reached the block
-                except asyncio.CancelledError:
-                    pass
             ours = host.uncancel() <= self._host_cancels and ours
         cancelled = await self._stop_despite_cancel()
         if cancelled:
@@ -211,8 +209,7 @@ class ActorSystem:
                 timed_out = True
                 self._root.force()
                 await asyncio.wait([self._ended], timeout=_FORCED_STOP)
-        leaked = tuple(self._leaks) if self._leaked_tasks else ()
-        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=leaked)
+        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=tuple(self._leaks.values()))
 
     # What applications use
 
@@ -293,16 +290,12 @@ class ActorSystem:
         self.dead_letters.add(DeadLetter(path, message, reason, self.clock.monotonic()))
         self.publish(DeadLettered, path, message=message, reason=reason.value)
 
-    def note_leak(self, path: str, incarnation: int, what: str) -> None:
-        """Remember an abandoned incarnation for the report."""
-        self._leaks.append(Leak(path, incarnation, what))
-
-    def adopt_leak(self, task: asyncio.Task[Any]) -> None:
-        """Hold an abandoned task, so that it is not lost while it still runs."""
-        self._leaked_tasks.add(task)
+    def adopt_leak(self, task: asyncio.Task[Any], leak: Leak) -> None:
+        """Hold an abandoned task, so that it is neither lost nor left out of the report."""
+        self._leaks[task] = leak
         task.add_done_callback(self._leak_ended)
 
     def _leak_ended(self, task: asyncio.Task[Any]) -> None:
-        self._leaked_tasks.discard(task)
+        del self._leaks[task]
         if not task.cancelled():
             task.exception()  # nobody waits for it any more

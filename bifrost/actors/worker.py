@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from bifrost.actors import events, steps
 from bifrost.actors.actor import Actor
 from bifrost.actors.cell import Cell
-from bifrost.actors.child_spec import INFINITY
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Normal, Shutdown, StartFailure, is_abnormal
-from bifrost.actors.incarnation import GRACE_KILL, Incarnation
+from bifrost.actors.ending import end_incarnation
+from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure, is_abnormal
+from bifrost.actors.incarnation import Incarnation
 from bifrost.actors.mailbox import Envelope, Lane, MailboxQueue, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.snapshot import ActorSnapshot
@@ -55,11 +55,13 @@ class WorkerCell(Cell):
         self._senders: deque[tuple[asyncio.Future[None], Envelope]] | None = None
 
     def make_ref(self) -> ActorRef[Any]:
+        """A plain ref."""
         return ActorRef(self)
 
     # Starting
 
     def launch(self) -> None:
+        """Make a new instance and call its `on_start`."""
         self.begin_incarnation()
         self._fate = Fate.UNDECIDED
         self.mailbox.settings = self.spec.mailbox
@@ -90,9 +92,10 @@ class WorkerCell(Cell):
             overdue.cancel()
             if inc.runner is asyncio.current_task():
                 inc.runner = None
-        if inc.ending is not None or self._inc is not inc:
-            return
         inc.started = True
+        if inc.ending is not None or inc.fenced:
+            return
+        inc.announced = True
         self.is_up()
         event = events.ActorStarted if inc.number == 1 else events.ActorRestarted
         self.system.publish(event, self.path, incarnation=inc.number)
@@ -120,6 +123,7 @@ class WorkerCell(Cell):
         return self._fate is Fate.UNDECIDED and not self.system.is_stopping
 
     def put(self, envelope: Envelope) -> Delivery:
+        """Queue a message, or do what the overflow policy says."""
         if not self._takes_mail:
             self._bounce(envelope, DeadLetterReason.STOPPED)
             return Delivery.DEAD
@@ -155,6 +159,7 @@ class WorkerCell(Cell):
             self._wake()
 
     def put_or_wait(self, envelope: Envelope) -> Delivery | asyncio.Future[None]:
+        """Queue a message, or queue its sender until there is room."""
         if (
             self.mailbox.settings.overflow is not Overflow.BACKPRESSURE
             or (self.mailbox.has_room and not self._senders)
@@ -190,7 +195,7 @@ class WorkerCell(Cell):
         if inc is not None and inc.runner is None and inc.started and inc.ending is None and len(self.mailbox):
             self._run(inc, self._drain(inc))
 
-    async def _drain(self, inc: Incarnation) -> None:
+    async def _drain(self, inc: Incarnation) -> None:  # noqa: C901 - one loop, so that a message costs one await
         """Handle what is queued, then end."""
         actor = inc.actor
         assert actor is not None
@@ -229,11 +234,11 @@ class WorkerCell(Cell):
     def _crash(self, inc: Incarnation, error: BaseException) -> None:
         if inc.fenced or self._inc is not inc:
             return
-        self._fail_current(inc, error)
         if inc.ending is not None and not is_abnormal(inc.ending):
             inc.ending = Crash(error)  # it crashed while it was being stopped: that is its own reason
             self._note_crash(inc, error)
         self._begin_end(inc, Crash(error))
+        self._fail_current(inc, error)
 
     def _fail_current(self, inc: Incarnation, error: BaseException) -> None:
         envelope, inc.current = inc.current, None
@@ -257,17 +262,19 @@ class WorkerCell(Cell):
             self._begin_end(inc, reason)
 
     def halt(self, fate: Fate) -> None:
+        """Stop in order: the message in hand first, or the whole queue if the actor drains."""
         self._fate = fate
         inc = self._inc
         if inc is None:
             return
-        if not self._takes_mail and not self.spec.drain:
-            self._flush(DeadLetterReason.STOPPED)
-        if inc.ending is None and self.spec.drain and inc.started and fate is not Fate.RESTART:
+        if inc.ending is None and self.spec.drain and inc.announced and fate is not Fate.RESTART:
             inc.draining = True
         self._begin_end(inc, Shutdown())
+        if not self._takes_mail and not inc.draining:
+            self._flush(DeadLetterReason.STOPPED)
 
     def force(self) -> None:
+        """Stop now."""
         inc = self._inc
         if inc is not None:
             self._begin_end(inc, Killed())
@@ -297,83 +304,19 @@ class WorkerCell(Cell):
         _log.error("%s: incarnation %d crashed", self.path, inc.number, exc_info=error)
 
     async def _end(self, inc: Incarnation) -> None:
-        """End the incarnation completely: handler, tasks, stop hook; then report."""
-        loop = self.system.loop
-        if inc.timers is not None:
-            inc.timers.cancel_all()
-        if inc.draining and inc.timers is not None:
-            inc.timers = None
-        orderly = isinstance(inc.ending, Normal | Shutdown)
-        limit = self.spec.shutdown_seconds
-        if limit == INFINITY and not orderly:
-            limit = 5.0  # only an orderly stop may wait for ever
-        deadline = loop.time() + limit
-        leaks: list[str] = []
-
-        runner = inc.runner
-        if runner is not None and runner is not asyncio.current_task() and not runner.done():
-            if orderly:
-                await inc.wait([runner], limit)
-            await self._put_down(inc, runner, "handler" if inc.started else "on_start", leaks)
-        inc.draining = False
-
-        await self._reap_tasks(inc, leaks)
-        if inc.started and inc.actor is not None and type(inc.actor).on_stop is not Actor.on_stop and not leaks:
-            assert inc.ending is not None
-            closer = loop.create_task(
-                self._call_on_stop(inc, inc.ending), name=f"{self.path}#{inc.number}:on_stop", context=inc.context
-            )
-            await inc.wait([closer], max(deadline - loop.time(), GRACE_KILL))
-            await self._put_down(inc, closer, "on_stop", leaks)
-            await self._reap_tasks(inc, leaks)
-        self._ended(inc, leaks)
-
-    async def _put_down(self, inc: Incarnation, task: asyncio.Task[None], what: str, leaks: list[str]) -> None:
-        """Cancel what did not end by itself."""
-        if task.done():
-            return
-        inc.killed = True
-        if isinstance(inc.ending, Normal | Shutdown):
-            inc.ending = Killed()
-        if await inc.kill([task]):
-            leaks.append(what)
-            self.system.adopt_leak(task)
-
-    async def _reap_tasks(self, inc: Incarnation, leaks: list[str]) -> None:
-        tasks = list(inc.tasks or ())
-        if tasks:
-            for task in tasks:
-                task.cancel()
-            await inc.wait(tasks, GRACE_KILL)
-            for task in await inc.kill(tasks):
-                leaks.append(f"task {task.get_name().rpartition(':')[2]}")
-                self.system.adopt_leak(task)
-
-    async def _call_on_stop(self, inc: Incarnation, reason: ExitReason) -> None:
-        assert inc.actor is not None
-        try:
-            await inc.actor.on_stop(reason)
-        except Exception as error:  # a failing stop hook is reported and changes nothing
-            self.system.publish(events.StopHookFailed, self.path, incarnation=inc.number, error=error)
-            _log.exception("%s: on_stop failed", self.path)
-
-    def _ended(self, inc: Incarnation, leaks: list[str]) -> None:
+        """End the incarnation completely, then report."""
+        leaks = await end_incarnation(self, inc)
         reason = inc.ending
         assert reason is not None
-        if leaks:
-            inc.fenced = True
-            if isinstance(reason, Killed):
-                reason = Killed(leaked=True)
-            for what in leaks:
-                self.system.note_leak(self.path, inc.number, what)
-                self.system.publish(events.ChildLeaked, self.path, incarnation=inc.number, what=what)
+        if leaks and isinstance(reason, Killed):
+            reason = Killed(leaked=True)
         self._fail_current(inc, reason.error if isinstance(reason, Crash) else TimeoutError(str(reason)))
         for watched in inc.watching or ():
             watched.remove_watcher(self, inc)
         self.last_reason = reason
         self._inc = None
         assert self.parent is not None
-        if inc.started:
+        if inc.announced:
             self.system.publish(events.ActorStopped, self.path, incarnation=inc.number, reason=reason)
             self.parent.feed(steps.Exited(self.spec.id, reason))
         else:
@@ -381,6 +324,7 @@ class WorkerCell(Cell):
             self.parent.feed(steps.StartFailed(self.spec.id, error))
 
     def on_settled(self, fate: Fate) -> None:
+        """Keep or answer for what is still queued."""
         self._fate = fate
         if fate is not Fate.RESTART:
             self._flush(DeadLetterReason.STOPPED)
@@ -423,6 +367,7 @@ class WorkerCell(Cell):
             self.put_unbounded(Envelope(down, lane=Lane.SYSTEM))
 
     def snapshot(self) -> ActorSnapshot:
+        """How it stands now."""
         return ActorSnapshot(
             path=self.path,
             id=self.spec.id,
