@@ -12,52 +12,22 @@ Obeys: Erlang/OTP `supervisor` (restart, try_again_restart, auto_shutdown), exce
 
 from __future__ import annotations
 
-import enum
 import random
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bifrost.actors import steps
 from bifrost.actors.child_spec import ChildSpec, Restart, check_child_specs
 from bifrost.actors.child_table import ChildRow, ChildStatus, ChildTable
 from bifrost.actors.exit_reason import ExitReason, Shutdown, StartFailure, is_abnormal
 from bifrost.actors.intensity import IntensityWindow
+from bifrost.actors.job import Job, JobKind, Phase
 from bifrost.actors.steps import Fate, Refusal, Verb
 from bifrost.actors.strategy import AutoShutdown, IntensityScope, OnExhausted, Strategy, SupervisorFlags
 from bifrost.errors import ChildSpecError
 from bifrost.errors import StartFailed as StartFailedError
 
-__all__ = ["Phase", "SupervisionCore"]
-
-
-class Phase(enum.Enum):
-    """Where the supervisor stands."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    DONE = "done"
-
-
-class _Kind(enum.Enum):
-    INIT = enum.auto()
-    ROLL_BACK = enum.auto()
-    RESTART = enum.auto()
-    HOLD = enum.auto()
-    ADD = enum.auto()
-    START_AGAIN = enum.auto()
-    TERMINATE = enum.auto()
-    SHUT_DOWN = enum.auto()
-
-
-@dataclass(slots=True)
-class _Job:
-    kind: _Kind
-    token: int = 0
-    child_id: str = ""
-    reason: ExitReason = Shutdown()  # noqa: RUF009 - frozen and without a field that could change
+__all__ = ["SupervisionCore"]
 
 
 class SupervisionCore:
@@ -84,7 +54,7 @@ class SupervisionCore:
         self._queue: deque[steps.Input] = deque()
         self._plan: deque[tuple[str, Fate | None]] = deque()  # a fate means stop, None means start
         self._waiting: set[str] = set()
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self._steps: list[steps.Step] = []
         self._now = 0.0
 
@@ -132,18 +102,18 @@ class SupervisionCore:
         assert job is not None
         self._plan.clear()
         child_id = row.spec.id
-        if job.kind is _Kind.INIT:
+        if job.kind is JobKind.INIT:
             self._settle(row, Fate.UNDECIDED)
             cause = StartFailedError(f"child {child_id!r} did not start: {error}", child_id=child_id, cause=error)
             self.phase = Phase.STOPPING
             self._refuse_queued()
-            self._job = _Job(_Kind.ROLL_BACK, reason=StartFailure(cause))
+            self._job = Job(JobKind.ROLL_BACK, reason=StartFailure(cause))
             self._plan_stop(self.children.ids(), Fate.UNDECIDED)
-        elif job.kind is _Kind.RESTART:
+        elif job.kind is JobKind.RESTART:
             self._job = None
             row.attempt += 1
             self._retry_later(row)
-        elif job.kind is _Kind.ADD:
+        elif job.kind is JobKind.ADD:
             self._job = None
             self._remove(row)
             self._steps.append(steps.AdminReply(job.token, error=error))
@@ -217,15 +187,15 @@ class SupervisionCore:
         self.children.remove(row.spec.id)
         self._steps.append(steps.Forget(row.spec.id))
 
-    def _job_done(self, job: _Job) -> None:
+    def _job_done(self, job: Job) -> None:
         self._job = None
-        if job.kind is _Kind.INIT:
+        if job.kind is JobKind.INIT:
             self.phase = Phase.RUNNING
             self._steps.append(steps.Up())
-        elif job.kind in (_Kind.SHUT_DOWN, _Kind.ROLL_BACK):
+        elif job.kind in (JobKind.SHUT_DOWN, JobKind.ROLL_BACK):
             self.phase = Phase.DONE
             self._steps.append(steps.Exit(job.reason))
-        elif job.kind in (_Kind.ADD, _Kind.START_AGAIN, _Kind.TERMINATE):
+        elif job.kind in (JobKind.ADD, JobKind.START_AGAIN, JobKind.TERMINATE):
             self._steps.append(steps.AdminReply(job.token))
 
     def _take(self, event: steps.Input) -> None:
@@ -243,7 +213,7 @@ class SupervisionCore:
             self._admin(event)
         elif isinstance(event, steps.Begin) and self.phase is Phase.NEW:
             self.phase = Phase.STARTING
-            self._job = _Job(_Kind.INIT)
+            self._job = Job(JobKind.INIT)
             self._plan.extend((child_id, None) for child_id in self.children.ids())
 
     # Restarting
@@ -315,7 +285,7 @@ class SupervisionCore:
         row.status = ChildStatus.RESTARTING
         row.due = due
         row.counted = True
-        self._job = _Job(_Kind.HOLD)
+        self._job = Job(JobKind.HOLD)
         self._steps.append(steps.WakeAt(due))
 
     def _start_group(self, row: ChildRow) -> None:
@@ -324,7 +294,7 @@ class SupervisionCore:
         group = self._group(row.spec.id)
         self._plan_stop([child_id for child_id in group if child_id != row.spec.id], Fate.RESTART)
         self._plan.extend((child_id, None) for child_id in group)
-        self._job = _Job(_Kind.RESTART)
+        self._job = Job(JobKind.RESTART)
 
     def _plan_stop(self, ids: list[str], fate: Fate) -> None:
         for child_id in reversed(ids):
@@ -381,7 +351,7 @@ class SupervisionCore:
             self._refuse(event.token, Refusal.MAX_CHILDREN)
         else:
             self.children.add(event.spec)
-            self._job = _Job(_Kind.ADD, event.token, event.spec.id)
+            self._job = Job(JobKind.ADD, event.token)
             self._plan.append((event.spec.id, None))
 
     def _admin(self, call: steps.AdminCall) -> None:
@@ -401,7 +371,7 @@ class SupervisionCore:
             row.attempt = 0
             if row.window is not None:
                 row.window.clear()
-            self._job = _Job(_Kind.START_AGAIN, call.token, call.id)
+            self._job = Job(JobKind.START_AGAIN, call.token)
             self._plan.append((call.id, None))
 
     def _terminate(self, token: int, row: ChildRow) -> None:
@@ -412,7 +382,7 @@ class SupervisionCore:
             for other in waiting:
                 if other.awaits_group:
                     self._settle_stopped(other, Fate.STOPPED)
-        self._job = _Job(_Kind.TERMINATE, token, row.spec.id)
+        self._job = Job(JobKind.TERMINATE, token)
         self._plan.append((row.spec.id, Fate.GONE if gone else Fate.STOPPED))
 
     def _refuse(self, token: int, refusal: Refusal) -> None:
@@ -431,7 +401,7 @@ class SupervisionCore:
             self._refuse(interrupted.token, Refusal.STOPPING)
         self.phase = Phase.STOPPING
         self._plan.clear()
-        self._job = _Job(_Kind.SHUT_DOWN, reason=reason)
+        self._job = Job(JobKind.SHUT_DOWN, reason=reason)
         child_fate = Fate.GONE if self.flags.dynamic and fate is Fate.RESTART else fate
         for child_id in sorted(self._waiting):
             row = self.children[child_id]

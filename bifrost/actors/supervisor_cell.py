@@ -17,7 +17,7 @@ from bifrost.actors.cell import Cell
 from bifrost.actors.child_spec import INFINITY, ChildSpec
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure
-from bifrost.actors.restart import Phase
+from bifrost.actors.job import Phase
 from bifrost.actors.snapshot import ActorSnapshot
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate, Refusal, Verb
