@@ -164,7 +164,10 @@ impl Plan {
             };
             let merged = blocks.last().and_then(|block| {
                 let joined = block.joined(&next, limits)?;
-                let blocked = refused.iter().chain(barriers).any(|hole| hole.parts(block, &next));
+                let blocked = refused
+                    .iter()
+                    .chain(barriers)
+                    .any(|hole| hole.parts(block, &next));
                 (!blocked).then_some(joined)
             });
             match (merged, blocks.last_mut()) {
