@@ -57,7 +57,7 @@ class Outputs:
 class _Group:
     """One polling group at work."""
 
-    __slots__ = ("counter_at", "gate", "interval", "record", "rows", "tags", "ticker")
+    __slots__ = ("all_good", "counter_at", "gate", "interval", "record", "rows", "tags", "ticker")
 
     def __init__(self, group: PollGroup, connection: PLCConnection, counter: str | None, bad_repeat: float) -> None:
         known = {tag.name: tag for tag in connection.tags}
@@ -73,6 +73,7 @@ class _Group:
         self.record = RecordCounter()
         self.counter_at = labels.index(counter) if counter is not None and counter in labels else None
         self.rows: list[_Row] = []
+        self.all_good = False
 
 
 class DeviceActor(Actor[DeviceMessage]):
@@ -200,8 +201,9 @@ class DeviceActor(Actor[DeviceMessage]):
     def _is_new_record(self, group: _Group, rows: list[_Row]) -> bool:
         assert group.counter_at is not None
         new = group.record.is_new(rows[group.counter_at][2])
-        if not new and any(row[3] != StatusCode.GOOD for row in rows):
-            return True  # the same record, but something is the matter with it: that is news
+        was_good, group.all_good = group.all_good, all(row[3] == StatusCode.GOOD for row in rows)
+        if not (was_good and group.all_good):
+            return True  # the same record may be, but something is, or was, the matter with it: that is news
         self._repeated += not new
         return new
 
