@@ -67,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _demo(arguments: list[str]) -> int:
-    from bifrost.demo import main as demo
+    from bifrost.demo.main import main as demo
 
-    return demo.main(arguments)
+    return demo(arguments)
 
 
 def _version() -> str:

@@ -186,8 +186,14 @@ def _convert(value: object, settings_type: type[T], path: Path, mistakes: Mistak
     except msgspec.ValidationError as error:
         cause = error.__cause__
         texts = cause.mistakes if isinstance(cause, ConfigError) else [str(cause or error)]
-        mistakes += [Mistake(path, text) for text in texts]
+        mistakes += [Mistake(_named_key(text, value, path), text) for text in texts]
         return None
+
+
+def _named_key(text: str, value: object, path: Path) -> Path:
+    """Tell which key a struct's own complaint is about: it often begins with the key's name."""
+    first_word = text.partition(" ")[0].rstrip(":")
+    return (*path, first_word) if isinstance(value, Mapping) and first_word in value else path
 
 
 def _wrong(value: object, path: Path, wanted: str, words: list[str] | None = None) -> Mistake:

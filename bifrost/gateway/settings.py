@@ -14,7 +14,7 @@ import msgspec
 from bifrost.bridge.buffering.settings import WalSettings
 from bifrost.bridge.delivery import DeliverySettings
 from bifrost.core.settings import Settings
-from bifrost.edge.pipelines.settings import PipelineSettings
+from bifrost.edge.settings import PipelineSettings
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = [

@@ -120,13 +120,12 @@ class ControlServer:
                 result = await self._operation(request)(request.params)
             return ControlResponse(id=request.id, result=msgspec.to_builtins(result))
         except TimeoutError:
-            error: BifrostError = LinkTimeout(f"{request.method} took longer than {self._request_timeout:g} s")
+            return _failed(request, LinkTimeout(f"{request.method} took longer than {self._request_timeout:g} s"))
         except BifrostError as refused:
-            error = refused
+            return _failed(request, refused)
         except Exception as defect:  # noqa: BLE001 - a defect in one operation must not end the socket; it is logged
             _log.exception("control request %s failed", request.method)
-            error = BifrostError(f"{request.method} failed: {type(defect).__name__}: {defect}")
-        return ControlResponse(id=request.id, error=failure_of(error))
+            return _failed(request, BifrostError(f"{request.method} failed: {type(defect).__name__}: {defect}"))
 
     def _operation(self, request: ControlRequest) -> Operation:
         if self._token is not None and not hmac.compare_digest(self._token.encode(), (request.token or "").encode()):
@@ -142,3 +141,7 @@ class ControlServer:
 
 def _refusal(text: str) -> ControlResponse:
     return ControlResponse(id=0, error=ControlFailure(kind=ProtocolError.__name__, text=text))
+
+
+def _failed(request: ControlRequest, error: BifrostError) -> ControlResponse:
+    return ControlResponse(id=request.id, error=failure_of(error))

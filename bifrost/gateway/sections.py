@@ -1,0 +1,143 @@
+"""Checks the sections of a settings file, each against the type of whoever runs it, and the names between them.
+
+In: plain tables. Out: `GatewaySettings`, or mistakes with their paths. A device's type is chosen by its `protocol`, an
+uplink's by its `kind`; both registries load plug-ins only when they are named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+
+from bifrost.bridge.buffering.settings import WalSettings
+from bifrost.bridge.connectors.registry import connector, connector_names
+from bifrost.bridge.delivery import DeliverySettings
+from bifrost.edge.settings import PipelineSettings
+from bifrost.errors import ConfigError
+from bifrost.gateway.checker import check_settings, check_table
+from bifrost.gateway.mistakes import Mistake, nearest, show_value
+from bifrost.gateway.positions import Path
+from bifrost.gateway.references import LOG_SINK, WAL_SINK, check_references
+from bifrost.gateway.settings import NAME_FORM, GatewaySection, GatewaySettings, SurfacesSettings, UplinkSettings
+from bifrost.plc.datatypes import ProtocolType
+from bifrost.plc.drivers.registry import known_protocols, protocol_named
+from bifrost.plc.settings import DeviceSettings
+
+__all__ = ["check_device", "check_name", "check_sections"]
+
+T = TypeVar("T")
+
+_PLAIN_SECTIONS: Final = {"gateway": GatewaySection, "wal": WalSettings, "surfaces": SurfacesSettings}
+_NAMED_SECTIONS: Final = ("devices", "pipelines", "uplinks")
+
+
+def check_sections(
+    table: Mapping[str, Any], mistakes: list[Mistake], *, more_sinks: Collection[str] = ()
+) -> GatewaySettings | None:
+    """Check a whole file's tables; None if there was a mistake.
+
+    Args:
+        table: the file's top level.
+        mistakes: gets one entry for each mistake.
+        more_sinks: names of sinks that the application brings, beside the gateway's own.
+    """
+    before = len(mistakes)
+    known = [*_PLAIN_SECTIONS, *_NAMED_SECTIONS]
+    for key in table:
+        if key not in known:
+            close = nearest(key, known)
+            hint = f"did you mean {close}?" if close else f"expected one of {', '.join(known)}"
+            mistakes.append(Mistake((key,), f"unknown section; {hint}"))
+    sections: dict[str, Any] = {
+        name: check_settings(table[name], section_type, path=(name,), mistakes=mistakes)
+        for name, section_type in _PLAIN_SECTIONS.items()
+        if name in table
+    }
+    sections["devices"] = _each(table, "devices", check_device, mistakes)
+    sections["pipelines"] = _each(table, "pipelines", _check_pipeline, mistakes)
+    sections["uplinks"] = _each(table, "uplinks", _check_uplink, mistakes)
+    declared = table.get("devices")
+    mistakes += check_references(
+        sections["pipelines"],
+        sections["devices"],
+        declared=list(declared) if isinstance(declared, Mapping) else [],
+        sinks=[WAL_SINK, *more_sinks],
+        anomaly_sinks=[WAL_SINK, LOG_SINK, *more_sinks],
+    )
+    return GatewaySettings(**sections) if len(mistakes) == before else None
+
+
+def check_name(name: str, path: Path, mistakes: list[Mistake]) -> None:
+    """Check the name of a device, pipeline or uplink."""
+    if not re.fullmatch(NAME_FORM, name):
+        text = f'"{name}" is no name, expected up to 64 letters, digits and _ . - with a letter or digit first'
+        mistakes.append(Mistake(path, text))
+
+
+def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSettings | None:
+    """Check one device against the settings type of its protocol; None if there was a mistake."""
+    table = check_table(value, path=path, mistakes=mistakes)
+    if not isinstance(value, Mapping):
+        return None
+    name = table.get("protocol", ProtocolType.MODBUS_TCP.value)
+    known = known_protocols()
+    if not isinstance(name, str):
+        mistakes.append(Mistake((*path, "protocol"), f"found {show_value(name)}, expected one of {', '.join(known)}"))
+        return None
+    try:
+        settings_type = protocol_named(name).settings
+    except ConfigError as error:
+        mistakes.append(Mistake((*path, "protocol"), str(error)))
+        return None
+    checked = check_settings(table, settings_type, path=path, mistakes=mistakes)
+    return checked if isinstance(checked, DeviceSettings) else None
+
+
+def _check_pipeline(value: object, path: Path, mistakes: list[Mistake]) -> PipelineSettings | None:
+    return check_settings(value, PipelineSettings, path=path, mistakes=mistakes)
+
+
+def _check_uplink(value: object, path: Path, mistakes: list[Mistake]) -> UplinkSettings | None:
+    before = len(mistakes)
+    table = check_table(value, path=path, mistakes=mistakes)
+    if not isinstance(value, Mapping):
+        return None
+    delivery = None
+    if "delivery" in table:
+        delivery_path = (*path, "delivery")
+        delivery = check_settings(table.pop("delivery"), DeliverySettings, path=delivery_path, mistakes=mistakes)
+    kind = table.pop("kind", None)
+    known = connector_names()
+    if kind is None:
+        mistakes.append(Mistake((*path, "kind"), f"missing, expected one of {', '.join(known)}"))
+        return None
+    if not isinstance(kind, str):
+        mistakes.append(Mistake((*path, "kind"), f"found {show_value(kind)}, expected one of {', '.join(known)}"))
+        return None
+    try:
+        settings_type = connector(kind).settings_type
+    except ConfigError as error:
+        mistakes.append(Mistake((*path, "kind"), str(error)))
+        return None
+    settings = check_settings(table, settings_type, path=path, mistakes=mistakes)
+    if settings is None or len(mistakes) > before:
+        return None
+    return UplinkSettings(kind=kind, connector=settings, delivery=delivery or DeliverySettings())
+
+
+def _each(
+    table: Mapping[str, Any],
+    section: str,
+    check: Callable[[object, Path, list[Mistake]], T | None],
+    mistakes: list[Mistake],
+) -> dict[str, T]:
+    """Check every named table of a section; what is wrong is left out."""
+    checked: dict[str, T] = {}
+    for name, value in check_table(table.get(section, {}), path=(section,), mistakes=mistakes).items():
+        path = (section, name)
+        check_name(name, path, mistakes)
+        settings = check(value, path, mistakes)
+        if settings is not None:
+            checked[name] = settings
+    return checked
