@@ -363,7 +363,11 @@ impl Desk {
                         answers.push(Err(Refusal::Wait));
                     }
                     Ok(Answer::Statistics(mut statistics)) => {
-                        statistics.blocked = self.parked.len() as u64;
+                        let here = answers
+                            .iter()
+                            .filter(|answer| matches!(answer, Err(Refusal::Wait)))
+                            .count();
+                        statistics.blocked = (self.parked.len() + here) as u64;
                         statistics.commits = self.commits.count;
                         statistics.commit_ns = nanoseconds(self.commits.total);
                         statistics.commit_max_ns = nanoseconds(self.commits.longest);
