@@ -43,19 +43,23 @@ class BareProtocol(asyncio.Protocol):
         self.waiter: asyncio.Future[bool] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Compare, and wake the reader."""
         self.waiter.set_result(data == ANSWER)
 
     async def read(self) -> bool:
+        """Send the request and wait."""
         self.waiter = self.loop.create_future()
         self.transport.write(REQUEST)
         return await self.waiter
 
 
 async def timed(read: Callable[[], Awaitable[object]], expected: object, times: Times, rounds: int) -> None:
+    """Time one round of an asyncio client."""
     clock = time.perf_counter
     for _ in range(rounds):
         begin = clock()
@@ -65,6 +69,7 @@ async def timed(read: Callable[[], Awaitable[object]], expected: object, times: 
 
 
 def timed_floor(sock: socket.socket, times: Times, rounds: int) -> None:
+    """Time one round of a blocking socket."""
     clock = time.perf_counter
     for _ in range(rounds):
         begin = clock()
@@ -75,6 +80,7 @@ def timed_floor(sock: socket.socket, times: Times, rounds: int) -> None:
 
 
 async def measure(port: int, *, rounds: int, per_round: int) -> dict[str, Times]:
+    """Time all peers, round by round."""
     loop = asyncio.get_running_loop()
     times: dict[str, Times] = {"floor": [], "protocol": [], "bifrost": [], "pymodbus": []}
     tag = Tag("speed", 40008)
@@ -115,15 +121,20 @@ async def measure_blocks(port: int, *, rounds: int) -> Times:
 
 
 def commit() -> str:
-    found = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    """Name the commit that is measured."""
+    found = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return found.stdout.strip() or "unknown"
 
 
 def percentile(times: Times, share: float) -> float:
+    """Tell a percentile in microseconds."""
     return sorted(times)[int(len(times) * share)] * 1e6
 
 
 def main() -> int:
+    """Measure and print; 0 if the aims are reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--per-round", type=int, default=500)
@@ -135,7 +146,9 @@ def main() -> int:
     with serve_libmodbus() as server:
         times = asyncio.run(measure(server.port, rounds=options.rounds, per_round=options.per_round))
         blocks = asyncio.run(measure_blocks(server.port, rounds=2000))
-    print(f"{platform.node()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, ", end="")
+    print(
+        f"{platform.node()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, ", end=""
+    )
     print(f"load {os.getloadavg()[0]:.1f}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}")
     print(f"one holding register, {options.rounds} interleaved rounds of {options.per_round}, libmodbus server in C")
     base = percentile(times["protocol"], 0.5)
@@ -143,7 +156,10 @@ def main() -> int:
     for name, collected in times.items():
         p50, p99 = percentile(collected, 0.5), percentile(collected, 0.99)
         print(f"{name:10} {p50:8.1f} {p99:8.1f} {p50 / base:15.2f}")
-    print(f"125 tags into one batch: p50 {percentile(blocks, 0.5):.1f} us, p99 {percentile(blocks, 0.99):.1f} us, ", end="")
+    print(
+        f"125 tags into one batch: p50 {percentile(blocks, 0.5):.1f} us, p99 {percentile(blocks, 0.99):.1f} us, ",
+        end="",
+    )
     print(f"mean {statistics.fmean(blocks) / 125 * 1e6:.2f} us per tag")
     ratio = percentile(times["bifrost"], 0.5) / base
     below = percentile(times["bifrost"], 0.5) < percentile(times["pymodbus"], 0.5)

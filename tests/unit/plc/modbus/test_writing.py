@@ -1,0 +1,69 @@
+"""Values to write: what is wrong with them is found before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bifrost.errors import ConfigError, DataTypeError
+from bifrost.plc import ByteOrder, Tag
+from bifrost.plc.modbus.writing import encode_write_item
+
+
+def request(tag: Tag, value: object) -> bytes:
+    return encode_write_item(tag, value, unit=1, byte_order=ByteOrder.ABCD).request
+
+
+def test_single_values_take_functions_5_and_6_and_several_15_and_16() -> None:
+    """V1.1b3 sections 6.5, 6.6, 6.11, 6.12."""
+    assert request(Tag("t", "C173", access="rw"), True).hex(" ") == "05 00 ac ff 00"
+    assert request(Tag("t", "HR2", access="rw"), 3).hex(" ") == "06 00 01 00 03"
+    assert request(Tag("t", "C20[2]", access="rw"), [True, False]).hex(" ") == "0f 00 13 00 02 01 01"
+    assert request(Tag("t", "HR2[2]", access="rw"), (10, 258)).hex(" ") == "10 00 01 00 02 04 00 0a 01 02"
+    assert request(Tag("t", "HR1:FLOAT32{order=CDAB}", access="rw"), 1).hex(" ") == "10 00 00 00 02 04 00 00 3f 80"
+
+
+def test_a_scaled_number_is_scaled_back_and_rounded() -> None:
+    """20.1 at a scale of 0.1 is 201 in the register."""
+    tag = Tag("t", "HR1:INT16", scale=0.1, offset_value=-40.0, access="rw")
+    assert request(tag, -19.9).hex(" ") == "06 00 00 00 c9"
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "error", "hint"),
+    [
+        ("HR1", 65536, DataTypeError, "does not fit UINT16"),
+        ("HR1", -1, DataTypeError, "does not fit UINT16"),
+        ("HR1", 1.5, DataTypeError, "does not fit UINT16"),
+        ("HR1", float("nan"), DataTypeError, "finite"),
+        ("HR1", True, DataTypeError, "a bool"),
+        ("HR1", "1", DataTypeError, "text"),
+        ("HR1", None, DataTypeError, "NoneType"),
+        ("HR1:UINT64", 2**64, DataTypeError, "does not fit UINT64"),
+        ("HR1:FLOAT32", 1e39, DataTypeError, "does not fit FLOAT32"),
+        ("HR1:STRING(3)", "äöü", DataTypeError, "at most 3 bytes"),
+        ("HR1[2]", [1], DataTypeError, "list of 2 values"),
+        ("HR1[2]", 1, DataTypeError, "list of 2 values"),
+        ("HR1[200]", [0] * 200, ConfigError, "quantity of 200"),
+        ("C1", 1, DataTypeError, "True or False"),
+        ("HR1.3", True, ConfigError, "one bit of a register"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(address: str, value: Any, error: type[Exception], hint: str) -> None:
+    """Nothing is wrapped, rounded or cut in silence."""
+    with pytest.raises(error, match=hint):
+        request(Tag("t", address, access="rw"), value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, "x", True])
+def test_a_scaled_value_that_is_no_number_of_the_tag_is_refused(value: Any) -> None:
+    """Scaling back does not hide it."""
+    with pytest.raises(DataTypeError):
+        request(Tag("t", "HR1", scale=0.1, access="rw"), value)
+
+
+def test_a_tag_is_read_only_unless_it_says_otherwise() -> None:
+    """A write to a machine is meant, or it is not sent."""
+    with pytest.raises(ConfigError, match="access='rw'"):
+        request(Tag("t", "HR1"), 1)
