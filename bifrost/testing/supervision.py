@@ -131,6 +131,11 @@ class CoreBench:
         return log
 
     @property
+    def calls_made(self) -> int:
+        """How many administrative calls were made."""
+        return self._token
+
+    @property
     def counts(self) -> list[int]:
         """specs, active, supervisors, workers."""
         counts = self.core.children.counts()

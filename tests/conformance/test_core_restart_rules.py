@@ -496,7 +496,7 @@ def test_backoff_delays_each_attempt_longer() -> None:
     made = bench([child("a", backoff=backoff)], intensity=0)
     made.fail_starts("a")
     made.crash("a")
-    times = []
+    times: list[float] = []
     for _ in range(60):
         made.advance(0.5)
         if made.starts["a"] > len(times) + 1:
