@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bifrost.core.settings import Settings
+from bifrost.core.settings import LocalPath, Settings
 
 __all__ = ["WalSettings"]
 
@@ -17,7 +17,7 @@ class WalSettings(Settings, frozen=True):
     """Options of the write-ahead log; the defaults suit an edge computer with a local disk.
 
     Attributes:
-        path: the SQLite file; its folder is created.
+        path: the SQLite file; its folder is created. A gateway takes a relative one from its data directory.
         durability: ``sync``: an acknowledged batch survives a power cut. ``normal``: it survives a killed process; a
             power cut may take what was not checkpointed yet.
         max_bytes: cap on the file and its journal together, at least 1 MiB.
@@ -31,7 +31,7 @@ class WalSettings(Settings, frozen=True):
         max_pending_bytes: bytes that may wait in memory; beyond, an append fails with `BufferFull`.
     """
 
-    path: str = "bifrost-wal.sqlite"
+    path: LocalPath = "bifrost-wal.sqlite"
     durability: Literal["sync", "normal"] = "sync"
     max_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
     on_full: Literal["drop_oldest", "block", "reject"] = "drop_oldest"

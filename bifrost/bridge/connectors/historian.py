@@ -18,7 +18,7 @@ import msgspec
 from bifrost.bridge.connectors.historian_schema import SCHEMA, cell
 from bifrost.bridge.connectors.registry import Connector
 from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused
-from bifrost.core.settings import Settings
+from bifrost.core.settings import LocalPath, Settings
 from bifrost.errors import ConfigError, LinkError, MissingExtra, NotConnected
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class HistorianSettings(Settings, frozen=True):
     """Options of the local historian.
 
     Attributes:
-        path: the SQLite file; its folder is created.
+        path: the SQLite file; its folder is created. A gateway takes a relative one from its data directory.
         synchronous: ``full``: stored samples survive a power cut. ``normal``: they survive a killed process; after a
             power cut, what the write-ahead log had handed over since the last checkpoint may be missing.
         busy_timeout: seconds to wait for another program that writes to the file; then the samples are tried again.
     """
 
-    path: str = "bifrost-history.sqlite"
+    path: LocalPath = "bifrost-history.sqlite"
     synchronous: Literal["full", "normal"] = "full"
     busy_timeout: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
 
