@@ -122,6 +122,7 @@ class DeviceActor(Actor[DeviceMessage]):
         self._durations: deque[float] = deque(maxlen=_DURATIONS_KEPT)
         self._polls = self._published = self._dropped = self._repeated = 0
         self._warn_at = 0.0
+        self._outage = False
 
     async def on_start(self) -> None:
         """Make the connection and begin to poll; whether the device is there shows later."""
@@ -172,10 +173,13 @@ class DeviceActor(Actor[DeviceMessage]):
 
     def _on_link(self, change: StateChange) -> None:
         self._since_ns = self._clock.time_ns()
-        if change.new is LinkState.BACKOFF and change.old is not LinkState.CONNECTING:
-            self.ctx.log.warning("link lost: %s", change.reason)
+        if change.new is LinkState.BACKOFF and not self._outage:
+            # Said once for each outage: the attempts that fail during it are in the status.
+            self._outage = True
+            self.ctx.log.warning("not connected: %s", change.reason)
             self._link_changed.set()
         elif change.new is LinkState.CONNECTED and change.old is LinkState.CONNECTING:
+            self._outage = False
             self.ctx.log.info("connected")
             self._link_changed.set()
 

@@ -17,13 +17,14 @@ from bifrost.core.quality import Quality, StatusCode, quality_of
 from bifrost.demo.plant_process import PlantProcess
 from bifrost.plc import Area, DataType, TagSettings
 from bifrost.plc.actor import device_spec
-from bifrost.plc.device import DeviceStatus, GetStatus
+from bifrost.plc.device import DeviceStatus, GetStatus, PollGroup, WriteOutcome, WriteTag
 from bifrost.plc.modbus.settings import ModbusSettings
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
 
 MASK = 0xDEAD_BEEF
 TIMEOUT = 0.1
 TAGS = [TagSettings(name="count", address="HR1:UINT32"), TagSettings(name="check", address="HR3:UINT32")]
+VALVE = TagSettings(name="valve", address="HR11", access="rw")
 
 
 class Collector(Actor[Batch]):
@@ -95,7 +96,7 @@ def counting_bank() -> RegisterBank:
 def settings(port: int, *, timeout: float) -> ModbusSettings:
     return ModbusSettings(
         host="127.0.0.1", port=port, timeout=timeout, connect_timeout=0.5, interval_ms=15.0,
-        backoff_min=0.05, backoff_max=0.1, probe_interval=0.05, tags=TAGS,
+        backoff_min=0.05, backoff_max=0.1, probe_interval=0.05, tags=[*TAGS, VALVE],
     )  # fmt: skip
 
 
@@ -136,7 +137,8 @@ async def plant(port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[tuple[W
             got: list[Batch] = []
             arrived = asyncio.Event()
             sink = await sinks.start_child(ChildSpec(id=name, start=Collector, args=(got, arrived)))
-            spec = device_spec(settings(its_port, timeout=its_timeout), name=name, outputs=[sink])
+            polled = [PollGroup(tuple(tag.name for tag in TAGS), 0.015)]
+            spec = device_spec(settings(its_port, timeout=its_timeout), name=name, outputs=[sink], groups=polled)
             watched.append(Watched(await devices.start_child(spec), got, arrived))
         sick, healthy = watched
         await healthy.until_good()
@@ -246,6 +248,28 @@ async def test_no_random_mix_of_faults_ever_makes_a_wrong_value_good(seed: int) 
         server.drop_clients()
         await sick.until_good()
         check_truth(sick.got)
+
+
+@pytest.mark.parametrize(
+    ("fault", "taken", "unknown"),
+    [(Fault.DROP, 1, True), (Fault.FIN, 1, True), (Fault.WRONG_TRANSACTION, 1, True), (Fault.EXCEPTION, 0, False)],
+)
+async def test_a_write_is_sent_once_whatever_happens_to_its_answer(fault: Fault, taken: int, unknown: bool) -> None:
+    """The outcome says whether the device may have acted; it acted once at most, also after the recovery."""
+    bank = counting_bank()
+    bank.map(Area.HOLDING, 10, 1)
+    async with ModbusTcpServer(bank) as server, plant(server.port, timeout=0.3) as (sick, _):
+        await sick.until_good()
+        server.faults = FaultPlan.always(fault)
+        outcome = await sick.ref.ask(WriteTag("valve", 7))
+        assert isinstance(outcome, WriteOutcome)
+        assert (outcome.ok, outcome.unknown_outcome) == (False, unknown)
+        server.faults = None
+        await sick.until_good()
+        assert bank.write_count == taken
+        assert bank.get(Area.HOLDING, 10) == 7 * taken
+        assert (await sick.ref.ask(WriteTag("valve", 8))).ok
+        assert bank.write_count == taken + 1
 
 
 async def test_a_device_that_is_absent_at_start_joins_when_it_appears() -> None:

@@ -241,7 +241,9 @@ async def test_slow_polls_are_skipped_and_counted(clock: VirtualClock) -> None:
         assert status.poll_p50 == pytest.approx(0.25)
 
 
-async def test_an_outage_is_told_at_once_then_slowly_and_ends_by_itself(clock: VirtualClock) -> None:
+async def test_an_outage_is_told_at_once_then_slowly_and_ends_by_itself(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """Not connected within one interval, repeated every ten seconds, good again after the link is back."""
     machine = Machine({"a": 1})
     async with running(clock, memory(machine, backoff_max=1.0)) as plant:
@@ -264,6 +266,7 @@ async def test_an_outage_is_told_at_once_then_slowly_and_ends_by_itself(clock: V
         assert plant.statuses(before)[-1] == GOOD
         assert (await plant.status()).connects == 2
         assert [batch.sequence - plant.got[0].sequence for batch in plant.got] == list(range(len(plant.got)))
+        assert [record.getMessage() for record in caplog.records] == ["press: not connected: the plug was pulled"]
 
 
 async def test_one_bad_tag_does_not_hide_the_others(clock: VirtualClock) -> None:
