@@ -1,4 +1,10 @@
 //! What the buffer promises while everything is well: order, cursors, caps, reopening.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! What the buffer promises when its file is damaged: it opens, it answers, it says what is lost, it never panics.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! Any sequence of operations, with reopening in between, behaves as a list with cursors does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 mod support;
 
