@@ -21,13 +21,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pymodbus.client import AsyncModbusTcpClient
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "integration")]
+sys.path.insert(0, str(ROOT))
 
-from libmodbus import missing_for_libmodbus, serve_libmodbus  # noqa: E402 - found through the line above
-from pymodbus.client import AsyncModbusTcpClient  # noqa: E402 - below the path
-
-from bifrost.plc import PLCConnection, ProtocolType, Tag  # noqa: E402 - below the path
+from bifrost.plc import PLCConnection, ProtocolType, Tag  # noqa: E402 - found through the line above
+from tests.integration.libmodbus import missing_for_libmodbus, serve_libmodbus  # noqa: E402 - below the path
 
 REQUEST = bytes.fromhex("000100000006010300070001")
 ANSWER = bytes.fromhex("00010000000501030200 07")

@@ -76,22 +76,7 @@ class PLCConnection:
         **options: object,
     ) -> None:
         spec = protocol_named(protocol)
-        self._setup(_settings_from(spec.settings, spec.name, options), name=name, tags=tags, clock=clock)
-
-    @classmethod
-    def from_settings(cls, settings: DeviceSettings, *, name: str | None = None, clock: Clock | None = None) -> Self:
-        """Make a connection from a checked section of a settings file; its tags come along.
-
-        Raises:
-            ConfigError: the settings have problems; all are in `.mistakes`.
-        """
-        connection = cls.__new__(cls)
-        _refuse_problems(settings)
-        connection._setup(settings, name=name, tags=settings.plc_tags(), clock=clock)
-        return connection
-
-    def _setup(self, settings: DeviceSettings, *, name: str | None, tags: Sequence[Tag], clock: Clock | None) -> None:
-        spec = protocol_named(settings.protocol)
+        settings = _settings_from(spec.settings, spec.name, options)
         self._name = name
         self._settings = settings
         self._clock: Clock = clock or SystemClock()
@@ -101,6 +86,8 @@ class PLCConnection:
             raise ConfigError(
                 "two tags of this connection have the same name; names are how their values are told apart"
             )
+        if settings.source_time is not None and tags and settings.source_time not in self._tags:
+            raise ConfigError(f"expected source_time to name one of the tags, got {settings.source_time!r}")
         self._source_time = SourceTime(settings.source_time, settings.source_time_unit)
         create = spec.create
         self._planner: Driver = create(settings, self._clock)
@@ -115,6 +102,17 @@ class PLCConnection:
         self._reads = 0
         self._writes = 0
         self._overruns = 0
+
+    @classmethod
+    def from_settings(cls, settings: DeviceSettings, *, name: str | None = None, clock: Clock | None = None) -> Self:
+        """Make a connection from a checked section of a settings file; its tags come along.
+
+        Raises:
+            ConfigError: the settings have problems; all are in `.mistakes`.
+        """
+        _refuse_problems(settings)
+        options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in {"protocol", "tags"}}
+        return cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
 
     async def __aenter__(self) -> Self:
         """Start, and wait for the first attempt to connect; a device that is not there is no error here."""
@@ -433,7 +431,8 @@ def _settings_from(
         made: DeviceSettings = msgspec.convert({"protocol": protocol, **options}, settings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"wrong option for {protocol}: {_lowered(str(error))}") from None
-    _refuse_problems(made)
+    # The settings know no tags here: they are given to the connection beside them, and looked at there.
+    _refuse_problems(made, but=("source_time",))
     return made
 
 
@@ -441,7 +440,7 @@ def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _refuse_problems(settings: DeviceSettings) -> None:
-    mistakes = [problem.text for problem in settings.problems()]
+def _refuse_problems(settings: DeviceSettings, *, but: tuple[str, ...] = ()) -> None:
+    mistakes = [problem.text for problem in settings.problems() if problem.path != but]
     if mistakes:
         raise ConfigError("; ".join(mistakes), mistakes=mistakes)

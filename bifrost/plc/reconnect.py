@@ -151,11 +151,12 @@ class LinkKeeper:
             lost: asyncio.Future[BifrostError] = loop.create_future()
             driver = self._create()
             try:
-                await driver.connect(timeout=self._connect_timeout, on_lost=_once(lost))
+                await driver.connect(timeout=self._connect_timeout, on_lost=self._loser(driver, lost))
                 since = self._clock.monotonic()
-                self.driver = driver
                 self.connects += 1
-                self._enter(LinkState.CONNECTED, "")
+                if not lost.done():
+                    self.driver = driver
+                    self._enter(LinkState.CONNECTED, "")
                 reason = str(await lost)
                 self.losses += 1
                 # A link that is dropped as soon as it comes up must not be tried in a tight loop.
@@ -168,9 +169,22 @@ class LinkKeeper:
                 self.driver = None
                 self.past.update(driver.counters())
                 await driver.aclose()
-            self._enter(LinkState.BACKOFF, reason)
+            if self.state is not LinkState.BACKOFF:
+                self._enter(LinkState.BACKOFF, reason)
             await asyncio.sleep(delay * self._jitter.uniform(0.75, 1.25))
             delay = min(delay * 2, self._backoff_max)
+
+    def _loser(self, driver: Driver, lost: asyncio.Future[BifrostError]) -> Callable[[BifrostError], None]:
+        def on_lost(error: BifrostError) -> None:
+            if lost.done():
+                return
+            lost.set_result(error)
+            if self.driver is driver:
+                # At once, not when the task runs: nobody must meet a driver whose link is gone.
+                self.driver = None
+                self._enter(LinkState.BACKOFF, str(error))
+
+        return on_lost
 
     def _enter(self, state: LinkState, reason: str) -> None:
         if self.state is LinkState.CLOSED:
@@ -196,11 +210,3 @@ class LinkKeeper:
             waiter.cancel()
         if task.done() and self.state is not LinkState.CLOSED:
             raise self.down()
-
-
-def _once(lost: asyncio.Future[BifrostError]) -> Callable[[BifrostError], None]:
-    def on_lost(error: BifrostError) -> None:
-        if not lost.done():
-            lost.set_result(error)
-
-    return on_lost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pymodbus.server import ModbusTcpServer
@@ -21,9 +22,10 @@ async def port() -> AsyncIterator[int]:
     devices = [SimDevice(unit, simdata=([bits], [bits], [registers], [registers])) for unit in (1, 2)]
     server = ModbusTcpServer(devices, address=("127.0.0.1", 0))
     await server.listen()
-    assert server.transport is not None
-    yield server.transport.sockets[0].getsockname()[1]
-    await server.shutdown()
+    listener: Any = server.transport
+    yield listener.sockets[0].getsockname()[1]
+    stop: Any = server.shutdown
+    await stop()
 
 
 async def test_areas_and_units_are_read_over_one_link(port: int) -> None:

@@ -103,30 +103,21 @@ class ModbusTcpDriver:
         errors: dict[int, BifrostError] = dict(plan.refused) if plan.refused else {}
         repair: Repair | None = None
         for block in plan.blocks:
-            if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
-                spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
-                continue
             try:
+                if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
+                    spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
+                    continue
                 block.decode(await link.exchange(block.frame, block.unit, timeout), values)
+                if health.troubled:
+                    health.answered(block.unit)
             except BifrostError as error:
                 if repair is None:
                     repair = Repair(link, health, values, errors, timeout=timeout, clock=self._clock)
                 await repair.settle(block, error)
-            else:
-                if health.troubled:
-                    health.answered(block.unit)
         if repair is not None:
-            self._faults += repair.faults
-            self._malformed += repair.malformed
-            if repair.refusals or repair.barriers:
-                plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
-        if not errors:
-            return Readings(values, self._clock.time_ns())
-        status = [0] * plan.total
-        for slot, reason in errors.items():
-            values[slot] = None
-            status[slot] = status_of(reason)
-        return Readings(values, self._clock.time_ns(), status, errors)
+            self._learn(plan, repair)
+        arrived_ns = self._clock.time_ns()
+        return _with_status(values, errors, arrived_ns) if errors else Readings(values, arrived_ns)
 
     async def write(self, item: WriteItem, *, timeout: float) -> None:
         """Send one write, once."""
@@ -150,8 +141,22 @@ class ModbusTcpDriver:
             self._health.answered(item.unit)
             raise
 
+    def _learn(self, plan: ModbusReadPlan, repair: Repair) -> None:
+        self._faults += repair.faults
+        self._malformed += repair.malformed
+        if repair.refusals or repair.barriers:
+            plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
+
     def _live(self) -> ModbusLink:
         link = self._link
         if link is None or not link.connected:
             raise NotConnected("the link to the device is down")
         return link
+
+
+def _with_status(values: list[Value], errors: dict[int, BifrostError], arrived_ns: int) -> Readings:
+    status = [0] * len(values)
+    for slot, reason in errors.items():
+        values[slot] = None
+        status[slot] = status_of(reason)
+    return Readings(values, arrived_ns, status, errors)
