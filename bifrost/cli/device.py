@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bifrost.cli.exit_code import ExitCode
-from bifrost.cli.output import add_gateway_options, gateway_address, print_columns, print_json
+from bifrost.cli.output import add_gateway_options, device_rows, gateway_address, print_columns, print_json
 from bifrost.gateway.control.client import ask_gateway
 
 if TYPE_CHECKING:
@@ -82,17 +82,5 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print_json(devices)
         return ExitCode.OK
-    rows = [("NAME", "STATE", "GOOD", "BAD", "FROM", "ERROR")]
-    rows += [
-        (
-            device["name"],
-            device["state"],
-            str(device["good_tags"]),
-            str(device["bad_tags"]),
-            device["declared_in"],
-            device["error"] or "",
-        )
-        for device in devices
-    ]
-    print_columns(rows)
+    print_columns(device_rows(devices))
     return ExitCode.OK

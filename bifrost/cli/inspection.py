@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from bifrost.cli.exit_code import ExitCode
-from bifrost.cli.output import add_gateway_options, gateway_address, print_columns, print_json
+from bifrost.cli.output import add_gateway_options, device_rows, gateway_address, print_columns, print_json
 from bifrost.gateway.control.client import ask_gateway
 
 if TYPE_CHECKING:
@@ -61,18 +61,27 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         print_json(status)
         return ExitCode.OK
-    wal = status["wal"]
-    print(f"gateway {status['name']}: buffer {wal['records']} records, {wal['bytes']} bytes waiting")
-    rows = [("DEVICE", "STATE", "GOOD", "BAD", "ERROR")]
-    rows += [
-        (device["name"], device["state"], str(device["good_tags"]), str(device["bad_tags"]), device["error"] or "")
-        for device in status["devices"]
-    ]
-    print_columns(rows)
-    uplinks = [("UPLINK", "STATE", "DELIVERED", "PENDING", "ERROR")]
-    uplinks += [
-        (uplink["name"], uplink["state"], str(uplink["delivered"]), str(uplink["pending"]), uplink["error"] or "")
-        for uplink in status["uplinks"]
-    ]
-    print_columns(uplinks)
+    print(f"gateway {status['name']}: {_buffer(status['wal'])}")
+    print_columns(device_rows(status["devices"]))
+    print_columns([("PIPELINE", "STATE", "ROWS IN", "ANOMALIES", "DEVICES"), *map(_pipeline, status["pipelines"])])
+    print_columns([("UPLINK", "STATE", "DELIVERED", "WAITING", "ERROR"), *map(_uplink, status["uplinks"])])
     return ExitCode.OK
+
+
+def _buffer(wal: dict[str, Any] | None) -> str:
+    if wal is None:
+        return "the buffer is being reopened"
+    return f"{wal['rows']} rows wait in the buffer, {wal['file_bytes'] + wal['wal_bytes']} bytes on disk"
+
+
+def _pipeline(pipeline: dict[str, Any]) -> tuple[str, ...]:
+    stages = pipeline["stages"]
+    rows_in = stages[0]["rows_in"] if stages else 0
+    anomalies = sum(stage["anomalies"] for stage in stages)
+    return (pipeline["name"], pipeline["state"], str(rows_in), str(anomalies), ", ".join(pipeline["devices"]))
+
+
+def _uplink(uplink: dict[str, Any]) -> tuple[str, ...]:
+    figures = uplink["statistics"] or {"delivered_rows": "-", "backlog_records": "-"}
+    delivered, waiting = f"{figures['delivered_rows']} rows", f"{figures['backlog_records']} records"
+    return (uplink["name"], uplink["state"], delivered, waiting, uplink["error"])

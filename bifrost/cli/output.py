@@ -11,7 +11,7 @@ import msgspec
 
 from bifrost.gateway.control.address import ControlAddress
 
-__all__ = ["add_gateway_options", "gateway_address", "print_columns", "print_json"]
+__all__ = ["add_gateway_options", "device_rows", "gateway_address", "print_columns", "print_json"]
 
 
 def print_json(value: Any) -> None:
@@ -24,6 +24,23 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def device_rows(devices: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Lay out the devices of a gateway as rows with a heading."""
+    rows: list[tuple[str, ...]] = [("DEVICE", "STATE", "GOOD", "BAD", "FROM", "ERROR")]
+    rows += [
+        (
+            device["name"],
+            device["state"],
+            str(device["good_tags"]),
+            str(device["bad_tags"]),
+            device["declared_in"],
+            device["error"],
+        )
+        for device in devices
+    ]
+    return rows
 
 
 def add_gateway_options(parser: argparse.ArgumentParser) -> None:

@@ -58,15 +58,9 @@ async def _serve(settings: GatewaySettings) -> None:
 
     stop = asyncio.Event()
     with _stop_signals(asyncio.get_running_loop(), stop):
-        async with Gateway(settings) as gateway:
+        async with Gateway(settings):
             _log.info("gateway %s runs with %d devices", settings.gateway.name, len(settings.devices))
-            waits = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(gateway.wait())}
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-                await asyncio.gather(*waits, return_exceptions=True)
+            await stop.wait()  # if the tree gives up, the gateway cancels this block
             _log.info("gateway %s stops", settings.gateway.name)
 
 

@@ -54,13 +54,15 @@ class _RightPart:
         self._value = value
         self._stood_in: set[str] = set()
         self._places: dict[str, list[int]] = {}  # of the list items that are kept, in the table
+        self._lacks_parts = False
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(info.cls)}
         for field in info.fields:
             below = [path[1:] for path in wrong if path[:1] == (field.encode_name,)]
-            self._add(field, below)
+            self._add(field, types[field.encode_name], below)
 
-    def _add(self, field: inspect.Field, wrong: list[Path]) -> None:
+    def _add(self, field: inspect.Field, annotation: Any, wrong: list[Path]) -> None:
         name = field.encode_name
-        if name in self._value and not wrong:
+        if name in self._value and (not wrong or _converts(self._value[name], annotation)):
             self.kept[name] = self._value[name]
         elif name in self._value and isinstance(self._value[name], list | tuple) and all(wrong):
             bad_items = {path[0] for path in wrong}
@@ -68,6 +70,7 @@ class _RightPart:
             self.kept[name] = [self._value[name][index] for index in self._places[name]]
         else:
             self._stood_in.add(name)
+            self._lacks_parts = self._lacks_parts or isinstance(self._value.get(name), Mapping | list | tuple)
             if field.required:
                 self.kept[name] = _STAND_IN
 
@@ -81,6 +84,16 @@ class _RightPart:
             if not rest or not isinstance(rest[0], int):
                 return None
             return Problem((head, self._places[head][rest[0]], *rest[1:]), problem.text)
+        if self._lacks_parts and not rest:
+            return None  # it may miss what was left out
         if self._places and isinstance(self._value.get(head), str):
             return None  # a name may mean one of the items that were left out
         return problem
+
+
+def _converts(value: object, annotation: Any) -> bool:
+    try:
+        msgspec.convert(value, annotation)
+    except (msgspec.ValidationError, ValueError):
+        return False
+    return True

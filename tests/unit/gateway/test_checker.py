@@ -91,7 +91,7 @@ def test_right_settings_become_the_struct() -> None:
         ({"active": 1}, ("active",), "found 1, expected true or false"),
         ({"points": {}}, ("points",), "found an empty table, expected a list (each a table)"),
         ({"points": [{"name": "a"}, 3]}, ("points", 1), "found 3, expected a table"),
-        ({"points": [{"name": "a", "address": 70000}]}, ("points", 0), "address 70000 is outside 0..65535"),
+        ({"points": [{"name": "a", "address": 70000}]}, ("points", 0, "address"), "address 70000 is outside 0..65535"),
         ({"points": [{"name": "a"}, {"name": "a"}]}, ("points", 1, "name"), "a is used twice"),
         ({"limits": {"high": "x"}}, ("limits", "high"), "expected a number"),
         ({"machine": {"kind": "boler"}}, ("machine", "kind"), "did you mean boiler?"),
