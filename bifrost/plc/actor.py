@@ -281,7 +281,8 @@ def _groups(
 ) -> list[_Group]:
     names = tuple(tag.name for tag in connection.tags)
     if groups is None:
-        groups = [PollGroup(names, connection.settings.interval_ms / 1000)]
+        # A device without tags is watched all the same: its link has a state.
+        groups = [PollGroup(names, connection.settings.interval_ms / 1000)] if names else []
     made = [_Group(group, connection, counter, bad_repeat) for group in groups]
     if counter is not None and all(group.counter_at is None for group in made):
         raise ConfigError(f"record_counter: expected the name of a polled tag, got {counter!r}")

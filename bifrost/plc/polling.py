@@ -8,10 +8,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from bifrost.core.quality import Quality, quality_of
+from bifrost.core.quality import StatusCode
 from bifrost.errors import ConfigError
 
 __all__ = ["BadRowGate", "RecordCounter", "stagger"]
+
+_BAD = int(StatusCode.BAD)
+"""The top bit of a status code says BAD, whatever stands below it; OPC 10000-4 section 7.39."""
 
 
 def stagger(name: str, interval: float) -> float:
@@ -40,7 +43,7 @@ class BadRowGate:
         ConfigError: `repeat` is negative or no number.
     """
 
-    __slots__ = ("_next", "_repeat", "_status", "rows")
+    __slots__ = ("_next", "_repeat", "_status", "_troubled", "rows")
 
     def __init__(self, rows: int, *, repeat: float) -> None:
         if not repeat >= 0:
@@ -49,6 +52,7 @@ class BadRowGate:
         self._repeat = repeat
         self._status = [0] * rows
         self._next = [0.0] * rows
+        self._troubled = False
 
     def open_for(self, status: Sequence[int], now: float) -> list[int] | None:
         """Say which rows of a poll are to be published.
@@ -60,9 +64,16 @@ class BadRowGate:
         Returns:
             Positions in ascending order, or None for all of them.
         """
+        if not any(status):
+            # The usual case: every row is GOOD, and was before.
+            if self._troubled:
+                self._status = [0] * self.rows
+                self._troubled = False
+            return None
+        self._troubled = True
         chosen: list[int] = []
         for at, code in enumerate(status):
-            if quality_of(code) is Quality.BAD:
+            if code >= _BAD:
                 if code == self._status[at] and now < self._next[at]:
                     continue
                 self._next[at] = now + self._repeat

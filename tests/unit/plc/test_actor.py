@@ -436,6 +436,16 @@ async def test_a_record_that_stays_is_told_again_after_an_outage(clock: VirtualC
         assert plant.statuses() == [GOOD, GONE, GOOD]
 
 
+async def test_a_device_without_tags_is_watched(clock: VirtualClock) -> None:
+    """It is connected and never read."""
+    machine = Machine({})
+    async with running(clock, memory(machine)) as plant:
+        await asyncio.sleep(2.0)
+        status = await plant.status()
+        assert (status.state, status.polls, status.bad_tags) == ("connected", 0, 0)
+        assert machine.reads == []
+
+
 async def test_a_device_without_outputs_just_polls(clock: VirtualClock) -> None:
     """Nothing is published and nothing dropped; the readings can be asked for."""
     async with running(clock, memory(Machine({"a": 5}))) as plant:
