@@ -389,6 +389,10 @@ class PLCConnection:
             # What a plan learned about a device's holes ends with the link: it may be another program by now.
             self._prepared.clear()
             self._prepared_for = self._keeper.connects
+        by_name: dict[str, Tag] = {}
+        for tag in tags:
+            if by_name.setdefault(tag.name, tag) != tag:
+                raise ConfigError(f"two different tags are called {tag.name!r}; their values could not be told apart")
         plan = self._planner.plan(tags)
         labels = [label if self._name is None else f"{self._name}/{label}" for tag in tags for label in tag.labels]
         clock_slot = None

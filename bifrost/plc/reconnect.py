@@ -142,6 +142,8 @@ class LinkKeeper:
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if task is not None and not task.cancelled() and (defect := task.exception()) is not None:
+            raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

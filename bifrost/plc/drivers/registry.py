@@ -6,10 +6,14 @@ In: names. Out: `ProtocolSpec`s, loaded when first asked for, so that a broken p
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from bifrost.errors import ConfigError
 from bifrost.plc.drivers.base import ProtocolSpec
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "known_protocols", "protocol_named", "register_protocol"]
 
@@ -37,7 +41,7 @@ def register_protocol(name: str, spec: ProtocolSpec | str, *, replace: bool = Fa
 
 def known_protocols() -> list[str]:
     """Names of all protocols, registered and installed, loaded or not."""
-    return sorted({*_registered, *(_key(point.name) for point in entry_points(group=GROUP))})
+    return sorted({*_registered, *(_key(point.name) for point in _entry_points())})
 
 
 def protocol_named(name: str) -> ProtocolSpec:
@@ -57,12 +61,19 @@ def protocol_named(name: str) -> ProtocolSpec:
     return spec
 
 
+def _entry_points() -> Iterable[EntryPoint]:
+    # Imported late: it is slow, and built-in protocols do not need it.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)
+
+
 def _key(name: str) -> str:
     return str(name).strip().lower().replace("_", "-")
 
 
 def _installed(key: str) -> str:
-    for point in entry_points(group=GROUP):
+    for point in _entry_points():
         if _key(point.name) == key:
             return point.value
     known = known_protocols()

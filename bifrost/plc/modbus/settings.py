@@ -65,8 +65,12 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
     def problems(self) -> Iterable[Problem]:
         """Ranges, and what the tags say."""
         yield from super().problems()
-        if not self.host.strip():
-            yield Problem(("host",), "expected a host name or address, got an empty text")
+        try:
+            usable = bool(self.host.strip()) and bool(self.host.encode("idna"))
+        except UnicodeError:
+            usable = False
+        if not usable:
+            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
         ranges = {
             "port": (1, 65535),
             "unit_id": (0, 255),

@@ -73,6 +73,8 @@ def test_an_option_of_the_wrong_type_or_range_is_refused() -> None:
         PLCConnection(host="192.0.2.7", port=70000)
     with pytest.raises(ConfigError, match="host"):
         PLCConnection()
+    with pytest.raises(ConfigError, match=r"expected a host name or address, got 'a\.\.b'"):
+        PLCConnection(host="a..b")
     with pytest.raises(ConfigError, match="same name"):
         PLCConnection(host="192.0.2.7", tags=[Tag("a", 40001), Tag("a", 40002)])
 
@@ -82,3 +84,12 @@ async def test_a_name_that_no_tag_has_is_refused_with_the_nearest_known() -> Non
     plc = PLCConnection(host="192.0.2.7", tags=[Tag("temperature", 40001)])
     with pytest.raises(ConfigError, match="did you mean 'temperature'"):
         await plc.read("temprature")
+
+
+async def test_two_tags_of_one_name_are_refused_unless_they_are_the_same() -> None:
+    """One value would silently take the other's place."""
+    plc = PLCConnection(host="192.0.2.7")
+    with pytest.raises(ConfigError, match="two different tags are called 'a'"):
+        await plc.read_tags([Tag("a", 40001), Tag("a", 40002)])
+    readings = await plc.read_tags([Tag("a", 40001), Tag("a", 40001)])
+    assert list(readings) == ["a"]
