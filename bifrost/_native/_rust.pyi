@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 from bifrost.errors import WalError
 
@@ -8,16 +8,16 @@ BUILD_PROFILE: Final[str]
 
 # --- modbus -----------------------------------------------------------------------------------------------------
 
-_ModbusField = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
-_ModbusRange = tuple[int, int, int, int]
+_ModbusField: TypeAlias = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
+_ModbusRange: TypeAlias = tuple[int, int, int, int]
 
 @final
 class ModbusFramer:
-    """Cuts a byte stream into MBAP frames. In: any bytes. Out: `(transaction_id, unit_id, pdu)`, pdu of 1..253 bytes."""
+    """Cuts a byte stream into MBAP frames: `(transaction_id, unit_id, pdu)`, the pdu of 1..253 bytes."""
 
     def __new__(cls) -> ModbusFramer: ...
     def feed(self, data: bytes, /) -> list[tuple[int, int, bytes]]:
-        """Take bytes in any split. Frames before a fault are returned and `failure` is set; without any: `ProtocolError`."""
+        """Take bytes in any split. Frames before a fault are returned, and `failure` is set; else `ProtocolError`."""
     def reset(self) -> None: ...
     @property
     def failure(self) -> str | None:
@@ -130,7 +130,9 @@ def modbus_encode_exception(function: int, code: int) -> bytes:
 
 # --- series -----------------------------------------------------------------------------------------------------
 
-_Value = bool | int | float | str | bytes | list[object] | None  # never a list; the type is that of `core.value.Value`
+_Value: TypeAlias = (
+    bool | int | float | str | bytes | list[object] | None
+)  # never a list; the type is that of `core.value.Value`
 
 @final
 class Columns:
@@ -223,7 +225,7 @@ class AnomalyDetector:
 
 SQLITE_VERSION: Final[str]
 
-_WalRecord = tuple[int, str, int, int, int, int, bytes]
+_WalRecord: TypeAlias = tuple[int, str, int, int, int, int, bytes]
 """seq, stream, ts_min, ts_max, rows, codec, payload."""
 
 @final
