@@ -327,7 +327,7 @@ def device_spec(
         name: the child's id, the first part of its tags' labels and the origin of its batches.
         outputs: who gets the batches.
         groups: see `DeviceActor`.
-        record_counter: see `DeviceActor`.
+        record_counter: see `DeviceActor`; None takes the one of the settings.
         bad_repeat: see `DeviceActor`.
         publish_timeout: see `DeviceActor`.
         backoff: between restarts; None waits 0.5 s, doubling up to 30 s.
@@ -338,6 +338,7 @@ def device_spec(
     """
     if isinstance(device, DeviceSettings):
         connect: Connect = partial(_from_settings, device, name)
+        record_counter = device.record_counter if record_counter is None else record_counter
         # Made once here and thrown away: what is wrong shows before anything starts.
         _groups(connect(SystemClock()), groups, record_counter, bad_repeat)
     else:

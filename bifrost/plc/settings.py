@@ -70,6 +70,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         interval_ms: milliseconds between two polls, 1 to 86,400,000; default 1000.
         source_time: name of a tag that carries the device's own clock; it then dates the other tags of its poll.
         source_time_unit: what that clock counts since 1970, UTC.
+        record_counter: name of a tag in which the device numbers its records; a record read twice is published once.
         tags: what to read.
     """
 
@@ -81,6 +82,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     interval_ms: float = 1000.0
     source_time: str | None = None
     source_time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    record_counter: str | None = None
     tags: Sequence[TagSettings] = ()
 
     def plc_tags(self) -> tuple[Tag, ...]:
@@ -117,5 +119,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
                 settings.tag(self.protocol)
             except ConfigError as error:
                 yield Problem(("tags", index), str(error))
-        if self.source_time is not None and self.source_time not in seen:
-            yield Problem(("source_time",), f"expected the name of one of this device's tags, got {self.source_time!r}")
+        for key in ("source_time", "record_counter"):
+            name = getattr(self, key)
+            if name is not None and name not in seen:
+                yield Problem((key,), f"expected the name of one of this device's tags, got {name!r}")
