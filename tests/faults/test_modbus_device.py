@@ -314,6 +314,39 @@ async def test_a_killed_device_process_comes_back() -> None:
         await device.kill()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot pause a process by a signal")
+async def test_a_paused_device_is_half_open_and_comes_back() -> None:
+    """The process stands still while its port stays open: timeouts, then a fresh link; late answers harm nobody."""
+    device = PlantProcess("pump")
+    port = await device.start()
+    [process] = [child for child in psutil.Process().children() if "bifrost.demo.plant" in child.cmdline()]
+    try:
+        async with plant(port) as (sick, _):
+            await sick.until_good()
+            since = len(sick.got)
+            process.suspend()
+            await sick.until_status(StatusCode.BAD_TIMEOUT, since=since)
+            process.resume()
+            await sick.until_good()
+    finally:
+        await device.kill()
+
+
+async def test_a_silent_device_does_not_hold_up_a_stop() -> None:
+    """A request that would wait for half a minute is given up when the system stops; nothing stays open."""
+    async with ModbusTcpServer(counting_bank()) as server:
+        async with plant(server.port, timeout=30.0) as (sick, _):
+            await sick.until_good()
+            server.faults = FaultPlan.always(Fault.SILENCE)
+            requests = server.counters.requests
+            for _ in range(250):
+                if server.counters.requests > requests:
+                    break
+                await asyncio.sleep(0.02)
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 3.0
+
+
 async def test_a_long_outage_does_not_flood() -> None:
     """While the reason stays the same, one row for each tag is published, however many polls fail."""
     server = ModbusTcpServer(counting_bank())

@@ -8,9 +8,12 @@ The work is done by the native owner thread (`native/wal`); this module turns it
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import os
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -50,6 +53,7 @@ class WriteAheadLog:
         self._completions = Completions(asyncio.get_running_loop(), self._event)
         self._native: Wal | None = None
         self._closing: asyncio.Future[None] | None = None
+        self._at_exit: Callable[[], None] | None = None
         self._listeners: list[Callable[[int], None]] = []
         self._last_seq = 0
         self._next_disk_check = 0.0
@@ -88,9 +92,15 @@ class WriteAheadLog:
             max_pending_bytes=settings.max_pending_bytes,
         )
         opening = log._completions.expect(_OPENING)
+        log._at_exit = _ending(weakref.ref(native))
+        atexit.register(log._at_exit)
         log._completions.attach(native)
         log._completions.drain()  # a quick thread may have answered before the native log was attached
-        log.buffer_id, _, log._last_seq = await opening
+        try:
+            log.buffer_id, _, log._last_seq = await opening
+        except BaseException:
+            atexit.unregister(log._at_exit)
+            raise
         log._native = native
         return log
 
@@ -245,6 +255,8 @@ class WriteAheadLog:
         except BufferClosed:
             _log.warning("the thread of the write-ahead log %s had ended before it was closed", self._settings.path)
         native.join()  # the thread has answered and is leaving: this takes microseconds
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
         self._completions.drain()
         self._completions.abandon()
 
@@ -276,3 +288,19 @@ class WriteAheadLog:
         _log.warning("write-ahead log %s: %s %s", self._settings.path, kind, details)
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _ending(native: weakref.ref[Wal]) -> Callable[[], None]:
+    """Make the call that ends the thread of a log which nobody closed.
+
+    Without it the interpreter, on its way down, would end the thread in the middle of a wake-up, and so the process.
+    """
+
+    def end() -> None:
+        left = native()
+        if left is not None:
+            with contextlib.suppress(BufferClosed):  # it was being closed already
+                left.close()
+            left.join()
+
+    return end

@@ -16,7 +16,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// A buffer whose owner thread runs.
-#[pyclass(frozen, module = "bifrost._native._rust")]
+#[pyclass(frozen, weakref, module = "bifrost._native._rust")]
 struct Wal {
     inner: wal::Wal,
 }
