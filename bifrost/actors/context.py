@@ -89,11 +89,12 @@ class ActorContext:
         Raises:
             ActorStopped: this incarnation is over.
         """
-        if self._incarnation.fenced or self._incarnation.ender is not None:
+        inc = self._incarnation
+        if inc.fenced or not self._cell.is_current(inc):
             coro.close()
-            raise ActorStopped(f"{self._cell.path} is stopping; it can start no more tasks")
-        label = f"{self._cell.path}#{self._incarnation.number}:{name or getattr(coro, '__qualname__', 'task')}"
-        return self._incarnation.spawn(self._cell, coro, label)
+            raise ActorStopped(f"incarnation {inc.number} of {self._cell.path} is over; it can start no more tasks")
+        label = f"{self._cell.path}#{inc.number}:{name or getattr(coro, '__qualname__', 'task')}"
+        return inc.spawn(self._cell, coro, label)
 
     def watch(self, ref: ActorRef[Any]) -> None:
         """Ask for one `Down` message when the actor's present incarnation ends; at once if it has ended already."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors import events, steps
@@ -58,6 +59,10 @@ class WorkerCell(Cell):
         """A plain ref."""
         return ActorRef(self)
 
+    def is_current(self, inc: Incarnation) -> bool:
+        """True until `inc` has ended completely."""
+        return self._inc is inc
+
     # Starting
 
     def launch(self) -> None:
@@ -69,7 +74,8 @@ class WorkerCell(Cell):
         self._run(inc, self._start(inc))
 
     def _run(self, inc: Incarnation, coro: Any) -> None:
-        inc.runner = self.system.loop.create_task(coro, name=f"{self.path}#{inc.number}", context=inc.context)
+        task = self.system.loop.create_task(coro, name=f"{self.path}#{inc.number}", context=inc.context)
+        inc.runner = None if task.done() else task  # an eager task factory may have run it to its end already
 
     async def _start(self, inc: Incarnation) -> None:
         overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
@@ -129,7 +135,7 @@ class WorkerCell(Cell):
             return Delivery.DEAD
         settings = self.mailbox.settings
         if settings.key is not None and envelope.reply is None:
-            envelope.key = settings.key(envelope.message)
+            envelope.key = self._key_of(envelope, settings.key)
             if self.mailbox.conflate(envelope):
                 return Delivery.ACCEPTED
         if not self.mailbox.has_room and not self._make_room(envelope):
@@ -138,6 +144,13 @@ class WorkerCell(Cell):
         self.mailbox.push(envelope)
         self._wake()
         return Delivery.ACCEPTED
+
+    def _key_of(self, envelope: Envelope, key: Callable[[Any], Hashable]) -> Hashable:
+        try:
+            return key(envelope.message)
+        except Exception as error:  # noqa: BLE001 - the key is the user's code, and tell never raises
+            _log.warning("%s: the mailbox key failed; the message is queued by itself", self.path, exc_info=error)
+            return envelope
 
     def _make_room(self, envelope: Envelope) -> bool:
         overflow = self.mailbox.settings.overflow
