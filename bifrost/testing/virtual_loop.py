@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 _PEER_GRACE = 0.002  # real seconds that a peer's bytes may take over loopback before virtual time moves on
+_THREAD_GRACE = 0.01  # the same for a thread that has been seen to call in: it may have to reach the disk first
 _SILENCE = 2.0  # real seconds without a sign from a thread or peer before a wait without a timer counts as a deadlock
 _EXTERNAL_LIMIT = 60.0  # real seconds that outstanding work may take: nothing waits without a deadline
 
@@ -70,7 +71,7 @@ class _JumpingSelector(selectors.BaseSelector):
                 raise Deadlock(self._loop.describe_deadlock())
             return ready
         if has_peers:
-            ready = self._inner.select(_PEER_GRACE)
+            ready = self._inner.select(_THREAD_GRACE if self._loop.heard_threads else _PEER_GRACE)
             if ready:
                 return ready
         self._loop.jump(timeout)
