@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import struct
@@ -143,6 +144,24 @@ async def test_a_stopped_device_comes_back_on_its_port() -> None:
     writer.close()
     await server.stop()
     await server.stop()
+
+
+async def test_one_process_hosts_many_devices_with_several_units_each() -> None:
+    """Twenty servers with three units each: every unit answers with its own value, and is written alone."""
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(20):
+            units = {unit: RegisterBank() for unit in (1, 2, 247)}
+            for unit, its_bank in units.items():
+                its_bank.put(Area.HOLDING, 0, number * 1000 + unit)
+            server = await stack.enter_async_context(ModbusTcpServer(units))
+            client = AsyncModbusTcpClient("127.0.0.1", port=server.port, timeout=2, retries=0)
+            assert await client.connect()
+            stack.callback(client.close)
+            for unit in units:
+                answer = await client.read_holding_registers(0, count=1, device_id=unit)
+                assert answer.registers == [number * 1000 + unit]
+            assert not (await client.write_register(0, 9, device_id=2)).isError()
+            assert [its_bank.get(Area.HOLDING, 0) == 9 for its_bank in units.values()] == [False, True, False]
 
 
 async def test_injected_faults_reach_the_wire_as_planned() -> None:

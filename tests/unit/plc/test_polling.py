@@ -67,6 +67,31 @@ def test_a_repeat_of_zero_lets_every_row_pass() -> None:
     assert [gate.open_for([TIMEOUT], at / 10) for at in range(5)] == [None] * 5
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0.01, 8.0), st.lists(st.sampled_from([GOOD, DOUBTFUL, TIMEOUT, GONE]), min_size=3, max_size=3)
+        )
+    ),
+    st.sampled_from([0.0, 1.0, 10.0]),
+)
+def test_a_listener_always_knows_the_latest_status(polls: list[tuple[float, list[int]]], repeat: float) -> None:
+    """Whoever remembers the rows that passed knows every row's status, and has heard of a bad one within `repeat`."""
+    gate = BadRowGate(3, repeat=repeat)
+    known, heard, now = [GOOD] * 3, [0.0] * 3, 0.0
+    for gap, status in polls:
+        now += gap
+        chosen = gate.open_for(status, now)
+        for at in range(3) if chosen is None else chosen:
+            known[at], heard[at] = status[at], now
+        assert known == status
+        for at in range(3):
+            if status[at] in (GOOD, DOUBTFUL):
+                assert heard[at] == now
+            else:
+                assert now - heard[at] < repeat or heard[at] == now
+
+
 def test_an_impossible_repeat_is_refused() -> None:
     """A repeat is not negative."""
     with pytest.raises(ConfigError, match="bad_repeat"):
