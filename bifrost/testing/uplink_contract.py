@@ -1,6 +1,7 @@
 """What every uplink promises, as tests: run them on a connector of your own.
 
-In: a subclass with three fixtures' worth of knowledge about the destination. Out: the promises of `core.ports.Uplink`, tested.
+In: a subclass that knows how to reach the destination and how to look into it. Out: the promises of
+`core.ports.Uplink`, tested.
 
 Example:
     >>> class TestMyUplink(UplinkContract):
@@ -22,7 +23,7 @@ _MANY = 50
 
 
 def contract_envelope(seq: int, rows: int = 3) -> Envelope:
-    """An envelope whose samples can be told from all others: one tag for each row, the value is ``seq * 1000 + row``."""
+    """An envelope whose samples can be told from all others: a tag for each row, the value is ``seq * 1000 + row``."""
     batch = Batch.from_columns(
         [f"device/tag{row}" for row in range(rows)],
         [1_700_000_000_000_000_000 + seq * 1_000 + row for row in range(rows)],

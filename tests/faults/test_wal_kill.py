@@ -38,7 +38,7 @@ def write_until_killed(path: Path, durability: str, first: int, seed: int) -> di
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize("durability", ["sync", "normal"])
 async def test_every_acknowledged_batch_survives_kill_9(tmp_path: Path, durability: str) -> None:
-    """30 writers in a row are killed at seeded moments; every acknowledged batch is found again, bit for bit, in place."""
+    """30 writers in a row are killed at seeded moments; every acknowledged batch is found again, bit for bit."""
     path = tmp_path / "wal.sqlite"
     seeds = random.Random(f"wal {durability}")
     acknowledged: dict[int, int] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from bifrost.actors import ActorSystem, Strategy, Supervisor
 from bifrost.bridge.buffering import WalSettings, WalSink, WriteAheadLog
-from bifrost.bridge.buffering.actor import GetWalStatistics, wal_spec
+from bifrost.bridge.buffering.actor import GetWalStatistics, LogEnded, wal_spec
 from bifrost.bridge.buffering.port import WalPort
 from bifrost.bridge.connectors.historian import HistorianSettings, HistorianUplink
 from bifrost.bridge.delivery import DeliverySettings
@@ -19,8 +19,9 @@ from bifrost.bridge.retry import RetrySettings
 from bifrost.bridge.statistics import UplinkStatistics
 from bifrost.bridge.uplink_actor import GetUplinkStatistics, uplink_spec
 from bifrost.core.batch import Batch
-from bifrost.core.ports import Envelope, Outcome, Refused, Uplink
-from bifrost.errors import LinkError
+from bifrost.core.ports import Delivered, Envelope, Outcome, Refused, Uplink
+from bifrost.errors import ChildSpecError, LinkError, RetryLater
+from tests.integration.waiting import until
 
 QUICK = DeliverySettings(
     retry=RetrySettings(base=0.02, cap=0.05, max_attempts=2), safety_poll=0.2, batch_records=8, timeout=5
@@ -29,7 +30,9 @@ QUICK = DeliverySettings(
 
 def batch(sequence: int, rows: int = 10) -> Batch:
     return Batch.from_columns(
-        [f"t{row}" for row in range(rows)], [sequence] * rows, [sequence * 100 + row for row in range(rows)],
+        [f"t{row}" for row in range(rows)],
+        [sequence] * rows,
+        [sequence * 100 + row for row in range(rows)],
         sequence=sequence,
     )
 
@@ -37,7 +40,9 @@ def batch(sequence: int, rows: int = 10) -> Batch:
 class Troubled(HistorianUplink):
     """A historian whose troubles are chosen by the test."""
 
-    def __init__(self, settings: HistorianSettings, trouble: Callable[[Sequence[Envelope]], Sequence[Outcome] | None]):
+    def __init__(
+        self, settings: HistorianSettings, trouble: Callable[[Sequence[Envelope]], Sequence[Outcome] | None]
+    ) -> None:
         super().__init__(settings)
         self._trouble = trouble
 
@@ -49,7 +54,9 @@ class Troubled(HistorianUplink):
 class Gateway:
     """The tree of a gateway, as far as the bridge is concerned."""
 
-    def __init__(self, folder: Path, make: Callable[[], Uplink] | None = None, settings: DeliverySettings = QUICK):
+    def __init__(
+        self, folder: Path, make: Callable[[], Uplink] | None = None, settings: DeliverySettings = QUICK
+    ) -> None:
         self.history = folder / "history.sqlite"
         self.wal = WalSettings(path=str(folder / "wal.sqlite"))
         self.port = WalPort()
@@ -71,10 +78,11 @@ class Gateway:
         return answer
 
     async def until(self, condition: Callable[[UplinkStatistics], bool]) -> UplinkStatistics:
-        async with asyncio.timeout(10):
-            while not condition(statistics := await self.statistics()):
-                await asyncio.sleep(0.02)
-        return statistics
+        async def holds() -> bool:
+            return condition(await self.statistics())
+
+        await until(holds)
+        return await self.statistics()
 
     def stored(self) -> set[int]:
         reader = sqlite3.connect(self.history)
@@ -115,7 +123,7 @@ async def test_an_orderly_stop_drains_within_the_grace_period(tmp_path: Path) ->
 async def test_a_stop_while_the_destination_is_down_keeps_everything_for_the_next_start(tmp_path: Path) -> None:
     """The drain gives up at once without a link; the next start delivers it, flagged as a replay."""
 
-    def down(items: Sequence[Envelope]) -> Sequence[Outcome] | None:
+    def down(_items: Sequence[Envelope]) -> Sequence[Outcome] | None:
         raise LinkError("cut")
 
     gateway = Gateway(tmp_path, lambda: Troubled(HistorianSettings(path=str(tmp_path / "history.sqlite")), down))
@@ -167,8 +175,6 @@ async def test_a_half_taken_batch_is_acknowledged_only_as_far_as_it_is_contiguou
     def refuse_some(items: Sequence[Envelope]) -> Sequence[Outcome] | None:
         sent.extend(item.seq for item in items)
         if any(item.seq in {3, 4} for item in items):
-            from bifrost.core.ports import Delivered
-
             return [Refused("no") if item.seq in {3, 4} else Delivered() for item in items]
         return None
 
@@ -183,9 +189,6 @@ async def test_a_half_taken_batch_is_acknowledged_only_as_far_as_it_is_contiguou
 
 async def test_the_log_actors_restart_is_survived_by_writers_and_readers(tmp_path: Path) -> None:
     """While the log's actor is restarted, writers wait or retry, and everything acknowledged arrives once."""
-    from bifrost.bridge.buffering.actor import LogEnded
-    from bifrost.errors import RetryLater
-
     gateway = Gateway(tmp_path)
     async with gateway.system:
 
@@ -209,7 +212,5 @@ async def test_the_log_actors_restart_is_survived_by_writers_and_readers(tmp_pat
 @pytest.mark.parametrize("mistake", ["a/b", ""])
 async def test_a_wrong_name_is_refused_before_anything_starts(mistake: str) -> None:
     """An uplink's name is part of a path."""
-    from bifrost.errors import ChildSpecError
-
     with pytest.raises(ChildSpecError):
         uplink_spec(mistake, lambda: HistorianUplink(HistorianSettings()), WalPort())
