@@ -5,8 +5,6 @@ In: readings. Out: nanoseconds since 1970, UTC.
 
 from __future__ import annotations
 
-import math
-
 from bifrost.plc.drivers.base import Readings
 
 __all__ = ["SourceTime"]
@@ -33,7 +31,7 @@ class SourceTime:
         if slot is None:
             return readings.arrived_ns
         value = readings.values[slot]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _I64_MAX:
             return readings.arrived_ns
         # Integers stay integers: a float has no room for nanoseconds since 1970.
         source_ns = value * self._unit_ns if isinstance(value, int) else round(value * self._unit_ns)

@@ -24,7 +24,8 @@ class ConnectionStats(msgspec.Struct, frozen=True, kw_only=True):
         writes: values that were sent, or tried to be.
         overruns: poll ticks that were skipped because the one before was not done.
         protocol: the protocol's own counters; for Modbus requests, timeouts, exceptions, late_answers,
-            misaddressed_answers, malformed_answers.
+            misaddressed_answers, malformed_answers, and answered_below_64_us and the like: round trips, each bucket
+            without those of the one before.
     """
 
     state: LinkState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from bifrost._native import modbus_frame
 from bifrost.core.quality import StatusCode
 from bifrost.errors import LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
-from bifrost.plc import LinkState, PLCConnection, StateChange, Tag
+from bifrost.plc import DataType, LinkState, PLCConnection, StateChange, Tag
 from tests.integration.scripted_device import scripted_device
 
 TAG = Tag("t", "HR1", access="rw")
@@ -284,6 +285,47 @@ async def test_a_device_that_reads_only_alone_what_lies_apart_is_learned() -> No
         asked = len(device.requests)
         assert (await plc.read_tags(tags)).ok
         assert len(device.requests) - asked == 4
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_a_device_refuses_the_rest_is_read_and_remembered(seed: int) -> None:
+    """A tag is GOOD exactly if the device answers it alone; after a few reads nothing is asked for in vain."""
+    chance = random.Random(seed)
+    holes = set(chance.sample(range(120), chance.randrange(1, 40)))
+    at_most = chance.choice([5, 20, 125])
+    refusals = 0
+
+    async def patchy(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal refusals
+        first, quantity = struct.unpack(">HH", request[8:12])
+        if quantity > at_most or holes.intersection(range(first, first + quantity)):
+            refusals += 1
+            writer.write(modbus_frame(int.from_bytes(request[:2], "big"), 1, b"\x83\x02"))
+        else:
+            words = b"".join((first + index).to_bytes(2, "big") for index in range(quantity))
+            writer.write(modbus_frame(int.from_bytes(request[:2], "big"), 1, bytes([3, len(words)]) + words))
+
+    tags = []
+    for index in range(40):
+        offset, words = chance.randrange(118), chance.choice([1, 1, 2])
+        datatype = DataType.UINT16 if words == 1 else DataType.UINT32
+        tags.append(Tag(f"t{index}", None, datatype, area="holding-register", offset=offset))
+    async with scripted_device(patchy) as device, connection(device.port, timeout=2.0) as plc:
+        for _ in range(8):
+            refusals = 0
+            readings = await plc.read_tags(tags)
+            for tag in tags:
+                offset = tag.resolved.offset
+                wide = tag.datatype is DataType.UINT32
+                if holes.intersection({offset, offset + wide}):
+                    assert readings[tag.name].status == StatusCode.BAD_CONFIGURATION_ERROR
+                else:
+                    expected = offset << 16 | offset + 1 if wide else offset
+                    assert readings[tag.name].value == expected, tag
+            if refusals == 0:
+                break
+        assert refusals == 0
+        assert plc.stats.connects == 1
 
 
 async def test_an_absent_device_gives_bad_values_and_is_connected_once_it_is_there() -> None:

@@ -58,12 +58,9 @@ class ModbusTcpDriver:
             "misaddressed_answers": link.misaddressed,
             "exceptions": self._faults,
             "malformed_answers": self._malformed,
+            # A histogram of round trips: each bucket reaches up to twice the one before.
+            **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(link.rtt) if times},
         }
-
-    @property
-    def rtt_buckets(self) -> Sequence[int]:
-        """Answered requests by round-trip time; index n counts 2**(n-1) to 2**n - 1 microseconds."""
-        return () if self._link is None else tuple(self._link.rtt)
 
     def plan(self, tags: Sequence[Tag]) -> ModbusReadPlan:
         """Plan a read of these tags; pure."""
