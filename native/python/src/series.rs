@@ -69,7 +69,9 @@ impl Columns {
                 None => 0,
             };
             let seen = match received.as_mut().and_then(Iterator::next) {
-                Some(seen) if !seen.is_none() => Some(integer("received_ts_ns", &seen)?),
+                Some(seen) if !seen.is_none() => {
+                    Some(integer("received_ts_ns", &seen)?).filter(|time| *time != NO_TIME)
+                }
                 _ => None,
             };
             push(&mut builder, tag.to_str()?, time, &cell, code, seen)?;
@@ -233,9 +235,7 @@ fn wrong(what: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
 fn integer(name: &str, given: &Bound<'_, PyAny>) -> PyResult<i64> {
     given
         .extract::<i64>()
-        .ok()
-        .filter(|time| *time != NO_TIME)
-        .ok_or_else(|| wrong(name, "a 64-bit integer, ns since 1970", given))
+        .map_err(|_| wrong(name, "a 64-bit integer, ns since 1970", given))
 }
 
 fn push(

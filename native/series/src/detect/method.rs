@@ -252,7 +252,8 @@ impl State {
                     tolerance,
                 },
             ) if (value - base).abs() <= *tolerance => {
-                let lasted = time.saturating_sub(*since) as f64;
+                // Times may run backwards between rows of one tag; then nothing has lasted.
+                let lasted = time.saturating_sub(*since).max(0) as f64;
                 Judgement {
                     ratio: lasted / *duration_ns as f64,
                     centre: *base,
