@@ -339,6 +339,7 @@ def device_spec(
     if isinstance(device, DeviceSettings):
         connect: Connect = partial(_from_settings, device, name)
         record_counter = device.record_counter if record_counter is None else record_counter
+        record_counter = device.record_counter if record_counter is None else record_counter
         # Made once here and thrown away: what is wrong shows before anything starts.
         _groups(connect(SystemClock()), groups, record_counter, bad_repeat)
     else:

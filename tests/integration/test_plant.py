@@ -97,14 +97,12 @@ async def test_a_device_actor_collects_each_sample_once_with_the_recordings_own_
     sink = ChildSpec(id="sink", start=Collector, args=(got, 1000, complete))
     async with plant("--device", "press", "--seconds", "30") as (_, ready), ActorSystem("gateway", [sink]) as system:
         settings = ModbusSettings(
-            host="127.0.0.1", port=ready.port, interval_ms=1.0, source_time="recorded_at",
+            host="127.0.0.1", port=ready.port, interval_ms=1.0, source_time="recorded_at", record_counter="sample_index",
             tags=[TagSettings(name=tag.name, address=tag.address, datatype=tag.datatype) for tag in PLANT["press"][:4]],
         )  # fmt: skip
         outputs = [system.ref("sink")]
         began_ns = time.time_ns()
-        await system.start_child(
-            device_spec(settings, name="press", outputs=outputs, record_counter="sample_index", publish_timeout=30.0)
-        )
+        await system.start_child(device_spec(settings, name="press", outputs=outputs, publish_timeout=30.0))
         async with asyncio.timeout(20):
             await complete.wait()
         status = await system.ref("press").ask(GetStatus())
