@@ -80,6 +80,10 @@ class Cell(ABC):
         """Stop now: no more waiting for handlers, drains and stop hooks."""
 
     @abstractmethod
+    def kill(self) -> None:
+        """End the present incarnation now; the supervisor above decides what follows."""
+
+    @abstractmethod
     def put(self, envelope: Envelope) -> Delivery:
         """Take a message, without waiting."""
 

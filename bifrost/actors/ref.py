@@ -139,6 +139,18 @@ class ActorRef(Generic[M]):
             elif not reply.cancelled():
                 reply.exception()  # seen: the loop need not report an error that nobody asked for
 
+    def kill(self) -> None:
+        """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
+
+        A running handler is cancelled and its ask fails with `ActorCrashed`; `on_stop` still runs, with `Killed`. For
+        tests of one's own tree, and for operators. May be called from any thread; an actor that has ended ignores it.
+        """
+        loop = self.cell.system.loop
+        if threading.get_ident() == self.cell.system.thread_id:
+            self.cell.kill()
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self.cell.kill)
+
     async def wait_running(self, *, timeout: float = 5.0) -> None:
         """Return when the actor runs.
 

@@ -87,6 +87,10 @@ class SupervisorCell(Cell):
         for kid in list(self.kids.values()):
             kid.force()
 
+    def kill(self) -> None:
+        """End the subtree, and be restarted or not like any other child."""
+        self.force()
+
     def on_settled(self, fate: Fate) -> None:
         """Pass the decision on to children that waited for it."""
         for child_id, kid in list(self.kids.items()):

@@ -294,6 +294,11 @@ class WorkerCell(Cell):
             inc.draining = False
             inc.force()
 
+    def kill(self) -> None:
+        """End the incarnation: its handler and tasks are cancelled, its stop hook runs."""
+        if self._inc is not None:
+            self._begin_end(self._inc, Killed())
+
     def _begin_end(self, inc: Incarnation, reason: ExitReason) -> None:
         if inc.ending is not None or self._inc is not inc:
             return
