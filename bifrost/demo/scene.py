@@ -1,0 +1,57 @@
+"""What the live view shows at one instant, gathered from the running gateway by the director."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bifrost.actors import ActorSnapshot
+from bifrost.core.value import TagValue
+from bifrost.demo.record import Note
+
+__all__ = ["Scene", "UplinkLine"]
+
+
+class UplinkLine(msgspec.Struct, frozen=True):
+    """One uplink in a line.
+
+    Attributes:
+        name: its name in the settings.
+        state: ``connected`` or what it is instead.
+        detail: the last error, or nothing.
+    """
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """Everything that the view needs for one frame.
+
+    Attributes:
+        elapsed: seconds since the run began.
+        seconds: how long the run will take; None while it is kept running.
+        tree: the supervision tree with states and restarts.
+        tags: the last value of each tag, devices in order.
+        produced: rows that left the devices.
+        delivered: rows that the historian holds.
+        rate: rows delivered per second, over the last seconds.
+        wal_rows: rows that wait in the write-ahead buffer.
+        wal_bytes: the buffer's size on disk.
+        uplinks: one line for each uplink.
+        anomalies: the last anomalies, in words.
+        notes: what the script has done so far.
+    """
+
+    elapsed: float
+    seconds: float | None
+    tree: ActorSnapshot
+    tags: tuple[TagValue, ...]
+    produced: int
+    delivered: int
+    rate: float
+    wal_rows: int
+    wal_bytes: int
+    uplinks: tuple[UplinkLine, ...]
+    anomalies: tuple[str, ...]
+    notes: tuple[Note, ...]
