@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from bifrost.actors import Actor, ActorRef, Backoff, ChildSpec, ExitReason, Mailbox, OnRestart
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
@@ -337,8 +339,9 @@ def device_spec(
         ConfigError: the settings cannot work, or a group or the counter names a tag that is not there.
     """
     if isinstance(device, DeviceSettings):
-        connect: Connect = partial(_from_settings, device, name)
         record_counter = device.record_counter if record_counter is None else record_counter
+        # The counter is the actor's: a connection knows no records.
+        connect: Connect = partial(_from_settings, structs.replace(device, record_counter=None), name)
         record_counter = device.record_counter if record_counter is None else record_counter
         # Made once here and thrown away: what is wrong shows before anything starts.
         _groups(connect(SystemClock()), groups, record_counter, bad_repeat)

@@ -97,7 +97,8 @@ async def test_a_device_actor_collects_each_sample_once_with_the_recordings_own_
     sink = ChildSpec(id="sink", start=Collector, args=(got, 1000, complete))
     async with plant("--device", "press", "--seconds", "30") as (_, ready), ActorSystem("gateway", [sink]) as system:
         settings = ModbusSettings(
-            host="127.0.0.1", port=ready.port, interval_ms=1.0, source_time="recorded_at", record_counter="sample_index",
+            host="127.0.0.1", port=ready.port, interval_ms=1.0,
+            source_time="recorded_at", record_counter="sample_index",
             tags=[TagSettings(name=tag.name, address=tag.address, datatype=tag.datatype) for tag in PLANT["press"][:4]],
         )  # fmt: skip
         outputs = [system.ref("sink")]
