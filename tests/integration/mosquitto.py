@@ -25,7 +25,8 @@ class Mosquitto:
     def __init__(self, folder: Path, *, acl: str | None = None, lines: str = "") -> None:
         self.port = _free_port()
         self._config = folder / "mosquitto.conf"
-        text = f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n{lines}\n"
+        text = f"listener {self.port} 127.0.0.1\npersistence false\nuser root\n"
+        text += f"{lines}\n" if "allow_anonymous" in lines else f"allow_anonymous true\n{lines}\n"
         if acl is not None:
             rights = folder / "acl"
             rights.write_text(acl, encoding="utf-8")

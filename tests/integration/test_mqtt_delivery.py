@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -251,3 +253,51 @@ def test_credentials_never_show_and_plain_links_stay_at_home() -> None:
     assert MqttSettings(url="mqtt://broker.example", insecure=True).port == 1883
     with pytest.raises(ConfigError, match="credentials"):
         MqttSettings(url="mqtts://scott:tiger@broker.example")
+
+
+async def test_a_topic_with_the_tag_gives_each_tag_its_own_messages(broker: Mosquitto) -> None:
+    """With ``{tag}`` in the template an item is many messages, and is delivered when all are acknowledged."""
+    subscriber = Subscriber(broker.port)
+    settings = MqttSettings(url=broker.url, topic="bifrost/{stream}/{tag}")
+    async with running(subscriber.run()), opened(settings) as uplink:
+        await asyncio.wait_for(subscriber.ready.wait(), 5)
+        items = [Envelope("b" * 32, seq, "telemetry", batch(seq, rows=100)) for seq in range(1, 6)]
+        assert await uplink.deliver(items) == [Delivered()] * 5
+        await until(lambda: len(subscriber.messages) == 500)
+    topics = Counter(message.topic.value for message in subscriber.messages)
+    assert topics == {f"bifrost/telemetry/press/t{row}": 5 for row in range(100)}
+
+
+async def test_tls_and_a_password_are_checked_by_both_sides(tmp_path: Path) -> None:
+    """A broker with the right certificate and credentials is spoken to; a stranger's certificate or password is not."""
+    require_mosquitto()
+    for tool in ("openssl", "mosquitto_passwd"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is missing: apt-get install openssl mosquitto")
+    await asyncio.to_thread(make_secrets, tmp_path)
+    lines = (
+        f"cafile {tmp_path}/cert.pem\ncertfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem\n"
+        f"allow_anonymous false\npassword_file {tmp_path}/users"
+    )
+    with mosquitto(tmp_path, lines=lines) as secured:
+        url = f"mqtts://localhost:{secured.port}"
+        right = MqttSettings(url=url, ca_file=f"{tmp_path}/cert.pem", username="scott", password="tiger")
+        async with opened(right) as uplink:
+            assert await uplink.deliver([envelope(1)]) == [Delivered()]
+        wrong_password = MqttSettings(url=url, ca_file=f"{tmp_path}/cert.pem", username="scott", password="lion")
+        with pytest.raises(LinkError, match=r"(?i)not authori[sz]ed|bad user") as caught:
+            async with opened(wrong_password):
+                pass
+        assert "lion" not in str(caught.value)
+        stranger = MqttSettings(url=url, username="scott", password="tiger")
+        with pytest.raises(LinkError, match=r"(?i)certificate"):
+            async with opened(stranger):
+                pass
+
+
+def make_secrets(folder: Path) -> None:
+    key, certificate, users = (str(folder / name) for name in ("key.pem", "cert.pem", "users"))
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", users, "scott", "tiger"], check=True, capture_output=True)

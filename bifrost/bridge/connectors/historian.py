@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 
-from bifrost.bridge.connectors.historian_schema import SCHEMA, cell
+from bifrost.bridge.connectors.historian_schema import KIND_FLOAT, SCHEMA, cell
 from bifrost.bridge.connectors.registry import Connector
 from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused
 from bifrost.core.settings import LocalPath, Settings
@@ -168,8 +168,11 @@ class HistorianUplink:
         buffer = self._id_of(self._buffers, "buffers", "buffer_id", item.buffer_id)
         tags = {name: self._id_of(self._tags, "tags", "name", name) for name in item.batch.tags()}
         seq = item.seq
+        # Most values are floats; what they become is spelled out here, because this runs once for every sample.
         return [
-            (buffer, seq, row, tags[tag], source_ts, received_ts, status, *cell(value))
+            (buffer, seq, row, tags[tag], source_ts, received_ts, status, KIND_FLOAT, value)
+            if type(value) is float and value == value  # noqa: PLR0124 - only a NaN differs from itself
+            else (buffer, seq, row, tags[tag], source_ts, received_ts, status, *cell(value))
             for row, (tag, source_ts, value, status, received_ts) in enumerate(item.batch.rows())
         ]
 

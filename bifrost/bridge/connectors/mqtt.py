@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bifrost.bridge.connectors.mqtt_message import Message, messages
+from bifrost.bridge.connectors.mqtt_ledger import Ledger
+from bifrost.bridge.connectors.mqtt_message import Message
 from bifrost.bridge.connectors.mqtt_settings import MqttSettings
 from bifrost.bridge.connectors.registry import Connector
 from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused
@@ -75,17 +76,15 @@ class MqttUplink:
         """
         if self._client is None or self._lost is not None:
             raise NotConnected(f"{self._settings.url}: {self._lost or 'not connected'}")
-        room = asyncio.Semaphore(self._settings.max_in_flight)
-        tasks = [asyncio.create_task(self._deliver_one(item, room)) for item in items]
+        ledger = Ledger(items, self._settings)
+        work = ledger.work()
+        workers = [asyncio.create_task(self._publish_all(work, ledger)) for _ in range(self._settings.max_in_flight)]
         try:
-            outcomes = await asyncio.gather(*tasks)
+            lost = [error for error in await asyncio.gather(*workers) if error is not None]
         finally:
-            for task in tasks:
-                task.cancel()
-        failures = [outcome for outcome in outcomes if isinstance(outcome, LinkError)]
-        if failures and len(failures) == len(outcomes):
-            raise failures[0]
-        return [Deferred(str(outcome)) if isinstance(outcome, LinkError) else outcome for outcome in outcomes]
+            for worker in workers:
+                worker.cancel()
+        return ledger.close(lost[0] if lost else None)
 
     async def aclose(self) -> None:
         """Disconnect."""
@@ -176,16 +175,14 @@ class MqttUplink:
         if ack is not None and not ack.done():
             ack.set_result(int(reason_code.value))
 
-    async def _deliver_one(self, item: Envelope, room: asyncio.Semaphore) -> Outcome | LinkError:
-        for message in messages(item, self._settings):
+    async def _publish_all(self, work: Iterator[tuple[int, Message]], ledger: Ledger) -> LinkError | None:
+        """Publish one message after the other until there are no more or the link is lost."""
+        for number, message in work:
             try:
-                async with room:
-                    outcome = await self._publish(message)
+                ledger.note(number, await self._publish(message))
             except LinkError as error:
                 return error
-            if not isinstance(outcome, Delivered):
-                return outcome
-        return Delivered()
+        return None
 
     async def _publish(self, message: Message) -> Outcome:
         if self._largest_packet is not None and len(message.payload) + 1024 > self._largest_packet:
