@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
-import msgspec
-
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
 from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
 from bifrost.errors import BifrostError, ConfigError, NotConnected
 from bifrost.plc.datatypes import ProtocolType, Tag
-from bifrost.plc.drivers.base import Driver, Plan
+from bifrost.plc.drivers.base import Driver
 from bifrost.plc.drivers.registry import protocol_named
+from bifrost.plc.prepared import PreparedRead, PreparedReads
 from bifrost.plc.readings import TagReadings
 from bifrost.plc.reconnect import LinkKeeper, LinkState, StateChange
-from bifrost.plc.settings import DeviceSettings
+from bifrost.plc.settings import DeviceSettings, refuse_problems, settings_from_options
 from bifrost.plc.source_time import SourceTime
 from bifrost.plc.stats import ConnectionStats
 from bifrost.plc.ticker import Ticker
@@ -29,19 +28,6 @@ from bifrost.plc.ticker import Ticker
 __all__ = ["PLCConnection"]
 
 _I64_MAX = 2**63 - 1
-_PLANS_KEPT = 256
-
-
-class _Prepared:
-    """A plan with what a batch needs beside it."""
-
-    __slots__ = ("clock_slot", "labels", "plan", "tags")
-
-    def __init__(self, tags: tuple[Tag, ...], plan: Plan, labels: list[str], clock_slot: int | None) -> None:
-        self.tags = tags
-        self.plan = plan
-        self.labels = labels
-        self.clock_slot = clock_slot
 
 
 class PLCConnection:
@@ -76,7 +62,7 @@ class PLCConnection:
         **options: object,
     ) -> None:
         spec = protocol_named(protocol)
-        settings = _settings_from(spec.settings, spec.name, options)
+        settings = settings_from_options(spec.settings, spec.name, options)
         self._name = name
         self._settings = settings
         self._clock: Clock = clock or SystemClock()
@@ -91,14 +77,13 @@ class PLCConnection:
         self._source_time = SourceTime(settings.source_time, settings.source_time_unit)
         create = spec.create
         self._planner: Driver = create(settings, self._clock)
+        self._plans = PreparedReads(self._planner, self._tags, name=name, clock_tag=settings.source_time)
         self._keeper = LinkKeeper(
             lambda: create(settings, self._clock),
             clock=self._clock,
             connect_timeout=settings.connect_timeout,
             backoff=(settings.backoff_min, settings.backoff_max),
         )
-        self._prepared: dict[object, _Prepared] = {}
-        self._prepared_for = 0
         self._reads = 0
         self._writes = 0
         self._overruns = 0
@@ -110,7 +95,7 @@ class PLCConnection:
         Raises:
             ConfigError: the settings have problems; all are in `.mistakes`.
         """
-        _refuse_problems(settings)
+        refuse_problems(settings)
         options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in {"protocol", "tags"}}
         return cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
 
@@ -191,9 +176,7 @@ class PLCConnection:
             DeviceFault: it refused.
             ProtocolError: its answer was malformed.
         """
-        prepared = self._prepared.get(tag)
-        if prepared is None or self._prepared_for != self._keeper.connects:
-            prepared = self._prepare((self._tag(tag),), key=tag)
+        prepared = self._plans.one(tag, self._keeper.connects)
         driver = self._keeper.driver
         if driver is None:
             raise self._keeper.down()
@@ -216,7 +199,7 @@ class PLCConnection:
         Raises:
             ConfigError: a text names no tag of this connection.
         """
-        prepared = self._prepare_many(tags)
+        prepared = self._plans.many(tags, self._keeper.connects)
         driver = self._keeper.driver
         if driver is None:
             return self._all_bad(prepared, self._keeper.down())
@@ -242,7 +225,7 @@ class PLCConnection:
             tags: None reads the connection's own. The same tuple again is fastest.
             sequence: the batch's number.
         """
-        prepared = self._prepare_many(tags)
+        prepared = self._plans.many(tags, self._keeper.connects)
         labels = prepared.labels
         origin = self._name or ""
         driver = self._keeper.driver
@@ -285,7 +268,7 @@ class PLCConnection:
             DeviceFault: the device refused.
             WriteError: it was sent, and what became of it is not known (`unknown_outcome`).
         """
-        item = self._planner.prepare(self._tag(tag), value)
+        item = self._planner.prepare(self._plans.tag(tag), value)
         driver = self._keeper.driver
         if driver is None:
             raise self._keeper.down()
@@ -301,7 +284,7 @@ class PLCConnection:
         Raises:
             ConfigError: one of the values or tags is wrong; nothing at all was sent.
         """
-        items = [self._planner.prepare(self._tag(tag), value) for tag, value in values.items()]
+        items = [self._planner.prepare(self._plans.tag(tag), value) for tag, value in values.items()]
         outcomes: dict[str, BifrostError | None] = {}
         for item in items:
             driver = self._keeper.driver
@@ -328,7 +311,7 @@ class PLCConnection:
             tags: None reads the connection's own.
             interval_ms: milliseconds from tick to tick; None takes the connection's.
         """
-        prepared = self._prepare_many(tags).tags
+        prepared = self._plans.many(tags, self._keeper.connects).tags
         ticker = self._ticker(interval_ms)
         while True:
             await self._tick(ticker)
@@ -341,7 +324,7 @@ class PLCConnection:
 
         Each poll counts one sequence number, whatever the number of its batches.
         """
-        prepared = self._prepare_many(tags).tags
+        prepared = self._plans.many(tags, self._keeper.connects).tags
         ticker = self._ticker(None)
         if max_rows < 1:
             raise ConfigError(f"expected max_rows of at least 1, got {max_rows}")
@@ -364,45 +347,7 @@ class PLCConnection:
         await ticker.wait()
         self._overruns += ticker.overruns - before
 
-    def _tag(self, tag: Tag | str) -> Tag:
-        if isinstance(tag, Tag):
-            return tag
-        try:
-            return self._tags[tag]
-        except KeyError:
-            import difflib
-
-            close = difflib.get_close_matches(tag, self._tags, n=1)
-            hint = f"did you mean {close[0]!r}" if close else "give it to the connection as tags=[...], or pass a Tag"
-            raise ConfigError(f"this connection has no tag {tag!r}; {hint}") from None
-
-    def _prepare_many(self, tags: Sequence[Tag | str] | None) -> _Prepared:
-        key = None if tags is None else tuple(tags)
-        prepared = self._prepared.get(key)
-        if prepared is None or self._prepared_for != self._keeper.connects:
-            chosen = tuple(self._tags.values()) if key is None else tuple(self._tag(tag) for tag in key)
-            prepared = self._prepare(chosen, key=key)
-        return prepared
-
-    def _prepare(self, tags: tuple[Tag, ...], *, key: object) -> _Prepared:
-        if self._prepared_for != self._keeper.connects or len(self._prepared) >= _PLANS_KEPT:
-            # What a plan learned about a device's holes ends with the link: it may be another program by now.
-            self._prepared.clear()
-            self._prepared_for = self._keeper.connects
-        by_name: dict[str, Tag] = {}
-        for tag in tags:
-            if by_name.setdefault(tag.name, tag) != tag:
-                raise ConfigError(f"two different tags are called {tag.name!r}; their values could not be told apart")
-        plan = self._planner.plan(tags)
-        labels = [label if self._name is None else f"{self._name}/{label}" for tag in tags for label in tag.labels]
-        clock_slot = None
-        for tag, slot in zip(tags, plan.slots, strict=True):
-            if tag.name == self._source_time.tag:
-                clock_slot = slot
-        prepared = self._prepared[key] = _Prepared(tags, plan, labels, clock_slot)
-        return prepared
-
-    def _all_bad(self, prepared: _Prepared, error: NotConnected) -> TagReadings:
+    def _all_bad(self, prepared: PreparedRead, error: NotConnected) -> TagReadings:
         now = self._clock.time_ns()
         return TagReadings.all_bad(prepared.tags, StatusCode.BAD_NOT_CONNECTED, str(error), now)
 
@@ -415,36 +360,3 @@ def _refuse_wide(values: list[Value], wide: Sequence[int], readings: Any) -> Non
             if readings.status is None:
                 readings.status = [0] * len(values)
             readings.status[slot] = StatusCode.BAD_OUT_OF_RANGE
-
-
-def _settings_from(
-    settings: type[DeviceSettings | Any], protocol: str, options: Mapping[str, object]
-) -> DeviceSettings:
-    known = {field.name for field in msgspec.structs.fields(settings)} - {"protocol", "tags"}
-    unknown = [key for key in options if key not in known]
-    if unknown:
-        import difflib
-
-        mistakes = []
-        for key in unknown:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(known))}"
-            mistakes.append(f"unknown option {key} for {protocol}; {hint}")
-        raise ConfigError("; ".join(mistakes), mistakes=mistakes)
-    try:
-        made: DeviceSettings = msgspec.convert({"protocol": protocol, **options}, settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"wrong option for {protocol}: {_lowered(str(error))}") from None
-    # The settings know no tags here: they are given to the connection beside them, and looked at there.
-    _refuse_problems(made, but=("source_time",))
-    return made
-
-
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _refuse_problems(settings: DeviceSettings, *, but: tuple[str, ...] = ()) -> None:
-    mistakes = [problem.text for problem in settings.problems() if problem.path != but]
-    if mistakes:
-        raise ConfigError("; ".join(mistakes), mistakes=mistakes)

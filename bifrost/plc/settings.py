@@ -5,14 +5,16 @@ In: one table of the file. Out: checked options and tags. Not here: reading the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+
+import msgspec
 
 from bifrost.core.settings import Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
 
-__all__ = ["DeviceSettings", "TagSettings"]
+__all__ = ["DeviceSettings", "TagSettings", "refuse_problems", "settings_from_options"]
 
 
 class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,3 +125,42 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
             name = getattr(self, key)
             if name is not None and name not in seen:
                 yield Problem((key,), f"expected the name of one of this device's tags, got {name!r}")
+
+
+def settings_from_options(settings: type[Settings], protocol: str, options: Mapping[str, object]) -> DeviceSettings:
+    """Make a protocol's settings from keyword options; the tags are given elsewhere.
+
+    Raises:
+        ConfigError: an option is unknown, of the wrong type, or out of range; all are in `.mistakes`.
+    """
+    known = {field.name for field in msgspec.structs.fields(settings)} - {"protocol", "tags"}
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        import difflib
+
+        mistakes = []
+        for key in unknown:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(known))}"
+            mistakes.append(f"unknown option {key} for {protocol}; {hint}")
+        raise ConfigError("; ".join(mistakes), mistakes=mistakes)
+    try:
+        made = msgspec.convert({"protocol": protocol, **options}, settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"wrong option for {protocol}: {_lowered(str(error))}") from None
+    if not isinstance(made, DeviceSettings):
+        raise ConfigError(f"the settings of {protocol} are no DeviceSettings; this is a defect of its plug-in")
+    # The settings know no tags here: they are given to the connection beside them, and looked at there.
+    refuse_problems(made, but=("source_time",))
+    return made
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def refuse_problems(settings: DeviceSettings, *, but: tuple[str, ...] = ()) -> None:
+    """Raise `ConfigError` with everything that is wrong with the settings, except at the place `but`."""
+    mistakes = [problem.text for problem in settings.problems() if problem.path != but]
+    if mistakes:
+        raise ConfigError("; ".join(mistakes), mistakes=mistakes)

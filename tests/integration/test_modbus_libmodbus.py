@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bifrost.core.ports import Source
 from bifrost.core.quality import StatusCode
 from bifrost.errors import ModbusFault
 from bifrost.plc import LinkState, PLCConnection, ProtocolType, Tag
@@ -127,6 +128,7 @@ async def test_polling_keeps_its_rate_and_labels_its_batches(server: LibmodbusSe
             if len(times) == 20:
                 break
         assert 0.17 <= times[-1] - begin <= 0.6
+        assert isinstance(plc, Source)
         async for batch in plc.batches(max_rows=2):
             assert batch.origin == "press"
             assert batch.tags() == ["press/a[0]", "press/a[1]"]

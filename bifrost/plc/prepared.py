@@ -1,0 +1,101 @@
+"""Plans that were made before: the same tags are planned once for each link.
+
+In: tags, or names of tags. Out: a plan with the labels of its values. Not here: any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bifrost.errors import ConfigError
+from bifrost.plc.datatypes import Tag
+from bifrost.plc.drivers.base import Driver, Plan
+
+__all__ = ["PreparedRead", "PreparedReads"]
+
+_KEPT = 256
+
+
+class PreparedRead:
+    """A plan with what a batch needs beside it.
+
+    Attributes:
+        tags: in the caller's order.
+        plan: the driver's plan.
+        labels: how each value is called in a batch.
+        clock_slot: where the device's own clock stands among the values; None if it is not read along.
+    """
+
+    __slots__ = ("clock_slot", "labels", "plan", "tags")
+
+    def __init__(self, tags: tuple[Tag, ...], plan: Plan, labels: list[str], clock_slot: int | None) -> None:
+        self.tags = tags
+        self.plan = plan
+        self.labels = labels
+        self.clock_slot = clock_slot
+
+
+class PreparedReads:
+    """The plans of one connection.
+
+    What a plan learned about a device's holes ends with the link, for it may be another program by then; so plans are
+    asked for with the number of the link (`link`), and made anew for a new one.
+    """
+
+    def __init__(self, planner: Driver, tags: Mapping[str, Tag], *, name: str | None, clock_tag: str | None) -> None:
+        self._planner = planner
+        self._tags = tags
+        self._name = name
+        self._clock_tag = clock_tag
+        self._kept: dict[object, PreparedRead] = {}
+        self._link = 0
+
+    def tag(self, tag: Tag | str) -> Tag:
+        """Find a tag by its name; a tag is itself.
+
+        Raises:
+            ConfigError: the connection has none of this name.
+        """
+        if isinstance(tag, Tag):
+            return tag
+        try:
+            return self._tags[tag]
+        except KeyError:
+            import difflib
+
+            close = difflib.get_close_matches(tag, self._tags, n=1)
+            hint = f"did you mean {close[0]!r}" if close else "give it to the connection as tags=[...], or pass a Tag"
+            raise ConfigError(f"this connection has no tag {tag!r}; {hint}") from None
+
+    def one(self, tag: Tag | str, link: int) -> PreparedRead:
+        """Plan one tag."""
+        prepared = self._kept.get(tag)
+        if prepared is None or self._link != link:
+            prepared = self._prepare((self.tag(tag),), tag, link)
+        return prepared
+
+    def many(self, tags: Sequence[Tag | str] | None, link: int) -> PreparedRead:
+        """Plan several tags; None for all that the connection has."""
+        key = None if tags is None else tuple(tags)
+        prepared = self._kept.get(key)
+        if prepared is None or self._link != link:
+            chosen = tuple(self._tags.values()) if key is None else tuple(self.tag(tag) for tag in key)
+            prepared = self._prepare(chosen, key, link)
+        return prepared
+
+    def _prepare(self, tags: tuple[Tag, ...], key: object, link: int) -> PreparedRead:
+        if self._link != link or len(self._kept) >= _KEPT:
+            self._kept.clear()
+            self._link = link
+        by_name: dict[str, Tag] = {}
+        for tag in tags:
+            if by_name.setdefault(tag.name, tag) != tag:
+                raise ConfigError(f"two different tags are called {tag.name!r}; their values could not be told apart")
+        plan: Plan = self._planner.plan(tags)
+        labels = [label if self._name is None else f"{self._name}/{label}" for tag in tags for label in tag.labels]
+        clock_slot = None
+        for tag, slot in zip(tags, plan.slots, strict=True):
+            if tag.name == self._clock_tag:
+                clock_slot = slot
+        prepared = self._kept[key] = PreparedRead(tags, plan, labels, clock_slot)
+        return prepared
