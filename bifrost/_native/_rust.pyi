@@ -16,7 +16,7 @@ class ModbusFramer:
     """Cuts a byte stream into MBAP frames: `(transaction_id, unit_id, pdu)`, the pdu of 1..253 bytes."""
 
     def __new__(cls) -> ModbusFramer: ...
-    def feed(self, data: bytes, /) -> list[tuple[int, int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
         """Take bytes in any split. Frames before a fault are returned, and `failure` is set; else `ProtocolError`."""
     def reset(self) -> None: ...
     @property
@@ -41,9 +41,9 @@ class ModbusBlock:
     @property
     def range(self) -> _ModbusRange:
         """`(unit, function, start, stop)`, stop not included."""
-    def frame(self, transaction: int, /) -> bytes:
+    def frame(self, transaction: int) -> bytes:
         """The whole request with its MBAP header."""
-    def decode(self, pdu: bytes, values: list[Any], /) -> None:
+    def decode(self, pdu: bytes, values: list[Any]) -> None:
         """Check the answer, then put every value at its slot of `values`. `ModbusFault`, `ProtocolError`."""
     def slots(self) -> list[int]: ...
     def halves(self) -> tuple[ModbusBlock, ModbusBlock] | None:
@@ -64,8 +64,8 @@ class ModbusPlan:
         max_gap_bits: int = 64,
         max_registers: int = 125,
         max_bits: int = 2000,
-        refused: Sequence[_ModbusRange] = (),
-        barriers: Sequence[_ModbusRange] = (),
+        refused: Sequence[_ModbusRange] = ...,
+        barriers: Sequence[_ModbusRange] = ...,
     ) -> ModbusPlan: ...
     @property
     def blocks(self) -> list[ModbusBlock]: ...

@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import Any
 
+import psutil
 import pytest
 
 from bifrost._native import modbus_frame
@@ -385,6 +386,29 @@ async def test_closing_is_quick_idempotent_and_fails_what_is_on_its_way() -> Non
         with pytest.raises(NotConnected, match="closed"):
             plc.start()
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "bifrost-plc-link"]
+
+
+async def test_connections_that_come_and_go_leave_nothing_behind() -> None:
+    """No socket, no task, whatever they were doing."""
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if len(device.requests) % 3:
+            writer.write(good(request))
+
+    process: Any = psutil.Process()
+    handles = process.num_fds if hasattr(process, "num_fds") else process.num_handles
+    async with scripted_device(answer) as device:
+        for turn in range(60):
+            async with connection(device.port, timeout=30.0) as plc:
+                reading = asyncio.create_task(plc.read_tags([TAG]))
+                await asyncio.sleep(0.001 * (turn % 3))
+            await asyncio.wait_for(reading, 2.0)
+            if turn == 9:
+                before = handles()
+                tasks = len(asyncio.all_tasks())
+        await asyncio.sleep(0.05)
+        assert handles() <= before + 1
+        assert len(asyncio.all_tasks()) <= tasks + 1
 
 
 async def test_the_devices_own_clock_dates_the_other_tags() -> None:
