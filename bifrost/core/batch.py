@@ -170,3 +170,12 @@ class Batch:
     def with_origin(self, origin: str, sequence: int) -> Batch:
         """Give the same rows another origin and number."""
         return Batch(self.columns.with_origin(origin, sequence))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Export the rows through Arrow's PyCapsule interface: pyarrow, polars, pandas and others read it as it is.
+
+        One struct per row: ``tag`` (dictionary), ``source_ts`` (ns, UTC), one column ``value_f64``, ``value_i64``,
+        ``value_bool``, ``value_utf8``, ``value_bytes`` for each kind that occurs, null where a row is of another kind,
+        ``status``, and ``received_ts`` if any row has one. A requested schema is not granted: the consumer casts.
+        """
+        return self.columns.__arrow_c_stream__(requested_schema)

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod analytics;
+mod arrow;
 mod error;
 mod modbus;
 mod series;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bifrost_series::{self as series, ColumnsBuilder, NO_TIME, ValueRef};
 use pyo3::prelude::*;
 use pyo3::types::list::BoundListIterator;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyCapsule, PyFloat, PyInt, PyList, PyString};
 
 use crate::error::{data_type_error, series_error};
 
@@ -166,6 +166,17 @@ impl Columns {
 
     fn with_origin(&self, origin: &str, sequence: u64) -> Self {
         Self::new(self.inner.as_ref().clone().with_origin(origin, sequence))
+    }
+
+    /// Arrow's PyCapsule protocol. A requested schema is a wish that need not be granted.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        crate::arrow::stream(py, &self.inner)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
