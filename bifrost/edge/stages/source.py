@@ -59,7 +59,9 @@ class PipelineSource(Stage[Batch]):
                 self.ctx.spawn_task(self._pull(each.source, each.tags), name="pull")
 
     async def receive(self, message: Batch) -> None:
-        """Pass on what is wanted of a batch."""
+        """Pass on what is wanted of a batch; anything else is the sender's defect, and a crash shows it."""
+        if not isinstance(message, Batch):
+            raise TypeError(f"{self.ctx.path}: expected a Batch, got {type(message).__name__}")
         self.meter.rows_in += len(message)
         await self.forward(self._wanted(message))
 

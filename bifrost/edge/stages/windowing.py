@@ -46,8 +46,10 @@ class WindowStage(Stage[Batch | Tick]):
             self.meter.rows_in += len(message)
             derived = self._windows.push(message.columns, clock.time_ns(), monotonic_ns)
             self._count()
-        else:
+        elif isinstance(message, Tick):
             derived = self._windows.tick(monotonic_ns)
+        else:
+            raise TypeError(f"{self.ctx.path}: expected a Batch, got {type(message).__name__}")
         if len(derived):
             await self.forward(self._numbering.stamp(Batch(derived)))
 

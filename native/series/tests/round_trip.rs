@@ -1,5 +1,9 @@
 //! The encoding: lossless for every batch, an error for every other bytes.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use bifrost_series::{Columns, ColumnsBuilder, SeriesError, Value, decode, encode};
 use proptest::prelude::*;

@@ -262,6 +262,24 @@ async def test_bad_rows_pass_through_unchanged() -> None:
     assert sink.batches == [bad]
 
 
+@pytest.mark.parametrize("broken", ["window", "source"])
+async def test_a_crashed_stage_restarts_with_those_before_it_and_rows_go_on(broken: str) -> None:
+    """A defect restarts its stage and the ones that send to it; the sink keeps running and later rows arrive."""
+    sink = Memory()
+    window = Window.tumbling(1, max_out_of_order=0)
+    pipeline = Pipeline("p").source(None).window(window).aggregate(Aggregator.last()).sink(sink)
+    async with pipeline.open() as running:
+        await running.send(numbers([1, 2]))
+        await asyncio.sleep(1)
+        await running.system.ref(f"p/{broken}").send("not a batch")
+        await asyncio.sleep(1)
+        await running.send(numbers([3, 4, 5], start=10))
+        await asyncio.sleep(1)
+        restarts = {each.id: each.restarts for each in running.system.snapshot().walk() if each.path.startswith("p/")}
+    assert restarts == {"sink": 0, "window": int(broken == "window"), "source": 1}
+    assert [row[2] for row in sink.rows if row[1] >= 10 * SECOND] == [3, 4, 5]
+
+
 BASE = Pipeline("p").source(None)
 WINDOWED = BASE.window(Window.tumbling(1))
 MEANS = WINDOWED.aggregate(Aggregator.mean())
