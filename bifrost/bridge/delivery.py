@@ -151,6 +151,7 @@ class Delivery:
             self._link_down(error)
         except WalError as error:
             self.statistics.last_error = str(error)
+            self._buffer_id = ""  # a damaged log may have forgotten its destinations: register again
         return self._delay.next()
 
     def _link_down(self, error: LinkError) -> None:

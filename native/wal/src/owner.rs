@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::gathering::gather;
 use crate::lock::Lock;
 use crate::outbox::{Answer, Outbox, Ticket};
-use crate::salvage::recover;
+use crate::salvage::{Known, recover};
 use crate::store::{Refusal, Store, unsigned};
 use crate::wal::Opened;
 use crate::{NewRecord, Options, Start, WalError};
@@ -194,7 +194,7 @@ fn take_lock(path: &Path) -> Result<Lock, WalError> {
 
 fn open(path: &Path, options: &Options) -> Result<Store, WalError> {
     match Store::open(path, options) {
-        Err(WalError::Corrupt(reason)) => recover(path, options, &reason, 0),
+        Err(WalError::Corrupt(reason)) => recover(path, options, &reason, None),
         other => other,
     }
 }
@@ -415,8 +415,13 @@ impl Desk {
             return false;
         };
         let (before, disk_low, events) = (store.counters, store.disk_low, store.events.clone());
+        let known = Known {
+            buffer_id: store.buffer_id.clone(),
+            last_seq: before.last_seq,
+            records: before.records,
+        };
         drop(store); // the file must be closed before it is renamed
-        match recover(&self.path, &self.options, reason, before.last_seq) {
+        match recover(&self.path, &self.options, reason, Some(&known)) {
             Ok(mut fresh) => {
                 fresh.counters.appended_records = before.appended_records;
                 fresh.counters.appended_rows = before.appended_rows;

@@ -15,21 +15,36 @@ const PROBES: i64 = 200_000;
 /// Records carried over in one transaction.
 const STEP: usize = 64;
 
+/// What is known of a buffer whose file was in use until now.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// Its identity, which its readers have already sent out.
+    pub(crate) buffer_id: String,
+    /// The newest place given: none up to it is ever given again under this identity.
+    pub(crate) last_seq: i64,
+    /// How many records it held.
+    pub(crate) records: u64,
+}
+
 /// Puts the file aside, opens a fresh one and fills it; the fresh store carries the event.
-///
-/// `at_least` is the newest place that the caller knows of: it is never given again.
 pub(crate) fn recover(
     path: &Path,
     options: &Options,
     reason: &str,
-    at_least: i64,
+    known: Option<&Known>,
 ) -> Result<Store, WalError> {
     let aside = put_aside(path)?;
     let mut store = Store::open(path, options)?;
-    let carried = match schema::open_damaged(&aside) {
-        Ok(damaged) => carry_over(&damaged, &mut store, at_least),
+    if let Some(known) = known {
+        adopt(&mut store, &known.buffer_id, &[], known.last_seq)?;
+    }
+    let mut carried = match schema::open_damaged(&aside) {
+        Ok(damaged) => carry_over(&damaged, &mut store, known),
         Err(_) => Carried::default(), // nothing of it can be read: the file stays for a person to look at
     };
+    if let Some(known) = known {
+        note_unseen(&mut store, known, &mut carried);
+    }
     store.events.push(Event::Recovered {
         path: aside.display().to_string(),
         reason: reason.to_owned(),
@@ -37,6 +52,24 @@ pub(crate) fn recover(
         lost: carried.lost,
     });
     Ok(store)
+}
+
+/// Counts the records that are neither carried over nor met in the damaged file.
+fn note_unseen(store: &mut Store, known: &Known, carried: &mut Carried) {
+    let unseen = known.records.saturating_sub(carried.saved + carried.lost);
+    if unseen == 0 {
+        return;
+    }
+    carried.lost += unseen;
+    let last_seq = unsigned(known.last_seq);
+    let gap = Gap {
+        first_seq: (last_seq + 1).saturating_sub(unseen).max(1),
+        last_seq,
+        records: unseen,
+        rows: 0,
+        reason: "damaged".to_owned(),
+    };
+    let _ = store.note_gap(&gap); // the event counts them too
 }
 
 fn put_aside(path: &Path) -> Result<PathBuf, WalError> {
@@ -63,21 +96,28 @@ struct Carried {
     lost: u64,
 }
 
-/// Copies identity, cursors and every readable record; without identity and cursors nothing can be carried over.
-fn carry_over(damaged: &Connection, store: &mut Store, at_least: i64) -> Carried {
+/// Copies identity, cursors and every readable record. Without an identity nothing can be carried over: a place might
+/// be given twice. Without cursors everything is: it may go out twice, but it is not lost.
+fn carry_over(damaged: &Connection, store: &mut Store, known: Option<&Known>) -> Carried {
     let mut carried = Carried::default();
-    let Ok(buffer_id) = schema::buffer_id(damaged) else {
+    let cursors = cursors(damaged).unwrap_or_default();
+    let found = match known {
+        Some(known) => Some(known.clone()),
+        None => identity(damaged, &cursors),
+    };
+    let Some(Known {
+        buffer_id,
+        last_seq: last,
+        ..
+    }) = found
+    else {
         return carried;
     };
-    let Ok(cursors) = cursors(damaged) else {
-        return carried;
-    };
-    let Ok(Some(noted)) = schema::meta_integer(damaged, "last_seq") else {
-        return carried; // without it a place could be given twice under the same identity
-    };
-    let acknowledged = cursors.iter().map(|(_, acked)| *acked).max().unwrap_or(0);
-    let last = noted.max(acknowledged).max(at_least);
-    if !(0..=i64::MAX / 2).contains(&last) || adopt(store, &buffer_id, &cursors, last).is_err() {
+    let cursors: Vec<(String, i64)> = cursors
+        .into_iter()
+        .filter(|(_, acked)| (0..=last).contains(acked))
+        .collect();
+    if adopt(store, &buffer_id, &cursors, last).is_err() {
         return carried;
     }
     let acked = cursors.iter().map(|(_, acked)| *acked).min().unwrap_or(0);
@@ -123,6 +163,18 @@ fn carry_over(damaged: &Connection, store: &mut Store, at_least: i64) -> Carried
     }
     let _ = store.note_last_seq(); // three witnesses exist; the next append repeats it
     carried
+}
+
+fn identity(damaged: &Connection, cursors: &[(String, i64)]) -> Option<Known> {
+    let buffer_id = schema::buffer_id(damaged).ok()?;
+    let noted = schema::meta_integer(damaged, "last_seq").ok()??;
+    let acknowledged = cursors.iter().map(|(_, acked)| *acked).max().unwrap_or(0);
+    let last_seq = noted.max(acknowledged);
+    (0..=i64::MAX / 2).contains(&last_seq).then_some(Known {
+        buffer_id,
+        last_seq,
+        records: 0,
+    })
 }
 
 fn cursors(damaged: &Connection) -> Result<Vec<(String, i64)>, WalError> {

@@ -169,6 +169,33 @@ fn a_damaged_page_in_use_is_survived_and_its_neighbours_are_carried_over() {
 }
 
 #[test]
+fn a_file_wrecked_while_in_use_keeps_identity_and_places() {
+    let folder = Folder::new();
+    let wal = Direct::open(&folder.file(), options()).unwrap();
+    let identity = wal.opened.buffer_id.clone();
+    wal.register("cloud", Start::Oldest).unwrap();
+    for number in 0..3000 {
+        wal.append(record(number, 4000)).unwrap(); // more than the page cache holds, so that pages are read again
+    }
+    let length = std::fs::metadata(folder.file()).unwrap().len() as usize;
+    std::fs::write(folder.file(), vec![0x5a; length]).unwrap();
+    let read = wal.read("cloud", Some(100), 50);
+    assert!(!matches!(read, Err(WalError::Closed)), "{read:?}");
+    let next = wal.append(record(3000, 10)).unwrap();
+    assert!(next > 3000, "place {next} was given before");
+    wal.collect();
+    let events = wal.events.lock().unwrap().clone();
+    let Some(Event::Recovered { saved, lost, .. }) = events.first() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(saved + lost, 3000);
+    wal.close();
+    let again = Direct::open(&folder.file(), options()).unwrap();
+    assert_eq!(again.opened.buffer_id, identity);
+    assert!(again.append(record(3001, 10)).unwrap() > next);
+}
+
+#[test]
 fn truncated_files_open() {
     let folder = Folder::new();
     filled(&folder, 40, 3000);
