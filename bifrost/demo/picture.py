@@ -28,7 +28,7 @@ Series = Sequence[tuple[int, float]]
 _INK, _MUTED, _GRID = "#1b2733", "#6b7a88", "#e4e9ee"
 _LINE, _MEAN, _HIT, _FALSE, _LABEL = "#8fb8de", "#1f5f99", "#1a7f37", "#c4320a", "#ffe2a8"
 _PRODUCED, _DELIVERED, _WAL = "#1f5f99", "#1a7f37", "#b06a00"
-_STATES = {"connected": "#1a7f37", "degraded": "#b06a00", "removed": "#d5dce3"}
+_STATES = {"connected": "#1a7f37", "degraded": "#b06a00", "connecting": "#d9a441", "starting": "#d9a441"}
 _STATE_OTHER = "#c4320a"
 
 
@@ -143,7 +143,7 @@ def _mark_notes(axes: Axes, record: Record, *, numbers: bool = True) -> None:
 
 def _draw_states(axes: Axes, record: Record) -> None:
     script = "   ".join(f"{number} {note.text}" for number, note in enumerate(record.notes, start=1))
-    _plain(axes, "devices (green: connected, red: not)")
+    _plain(axes, "devices (green: connected, amber: connecting, red: down)")
     names = list(dict.fromkeys(name for moment in record.moments for name in moment.devices))
     for row, name in enumerate(names):
         for moment, following in zip(record.moments, record.moments[1:], strict=False):

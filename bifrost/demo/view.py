@@ -107,9 +107,9 @@ def _reason(value: TagValue) -> str:
 
 
 def _flow(scene: Scene) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(no_wrap=True)
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(style="dim", no_wrap=True, min_width=max([13] + [len(up.name) + 7 for up in scene.uplinks]))
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_row("produced", f"{scene.produced:,} rows")
     table.add_row("delivered", f"{scene.delivered:,} rows, {scene.rate:,.0f} rows/s")
     waiting = "bold yellow" if scene.wal_rows > max(200.0, scene.rate) else ""
