@@ -16,7 +16,11 @@ from bifrost.gateway import Gateway
 async def main(settings: str, journal: str) -> None:
     gateway = Gateway.from_file(settings)
     file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    gateway.wal.listen(lambda seq: os.write(file, f"{seq}\n".encode()))
+
+    def write_down(seq: int) -> None:
+        os.write(file, f"{seq}\n".encode())
+
+    gateway.wal.listen(write_down)
     async with gateway:
         await gateway.wait()
 
