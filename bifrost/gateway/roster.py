@@ -25,6 +25,8 @@ from bifrost.plc.settings import DeviceSettings
 __all__ = ["Device", "DeviceRoster"]
 
 _LAST_WORD_TIMEOUT = 5.0
+_STOP_TIMEOUT = 30.0
+_UNDO_TIMEOUT = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +105,13 @@ class DeviceRoster:
                 raise ConfigError(f"there is a device {name} already; remove it first, or choose another name")
             labels = tuple(f"{name}/{label}" for tag in settings.plc_tags() for label in tag.labels)
             device = Device(name, settings, declared_in, Outputs(self._receivers(name)), labels)
-            await self._start(device)
+            try:
+                await self._start(device)
+            except asyncio.CancelledError:
+                # The supervisor may have it in hand: without this it would run and nobody would know it.
+                with contextlib.suppress(ActorError, TimeoutError):
+                    await self._system.supervisor("devices").terminate_child(name, timeout=_UNDO_TIMEOUT)
+                raise
             self._devices[name] = device
             return device
 
@@ -116,7 +124,7 @@ class DeviceRoster:
         async with self._turn:
             device = self.find(name)
             with contextlib.suppress(ChildNotFound):  # it may have been lost with its supervisor
-                await self._system.supervisor("devices").terminate_child(name, timeout=30.0)
+                await self._system.supervisor("devices").terminate_child(name, timeout=_STOP_TIMEOUT)
             del self._devices[name]
             await self._say_last_word(device)
             return device
