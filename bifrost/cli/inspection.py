@@ -30,6 +30,7 @@ def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Show devices and the quality of their tags, pipelines, the buffer's depth, uplinks.",
     )
     add_gateway_options(status)
+    status.add_argument("--values", action="store_true", help="show every device's latest values, too")
     status.set_defaults(command=_status)
 
 
@@ -57,13 +58,15 @@ def _print_actor(actor: dict[str, Any], indent: str, branch: str) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    status = ask_gateway(gateway_address(options), "status", timeout=options.timeout)
+    status = ask_gateway(gateway_address(options), "status", {"values": options.values}, timeout=options.timeout)
     if options.json:
         print_json(status)
         return ExitCode.OK
     print(f"gateway {status['name']}: {_buffer(status['wal'])}")
     print_columns(device_rows(status["devices"]))
     print_columns([("PIPELINE", "STATE", "ROWS IN", "ANOMALIES", "DEVICES"), *map(_pipeline, status["pipelines"])])
+    if options.values:
+        print_columns([("TAG", "VALUE", "STATUS", "ERROR"), *_values(status["devices"])])
     print_columns([("UPLINK", "STATE", "DELIVERED", "WAITING", "ERROR"), *map(_uplink, status["uplinks"])])
     return ExitCode.OK
 
@@ -72,6 +75,11 @@ def _buffer(wal: dict[str, Any] | None) -> str:
     if wal is None:
         return "the buffer is being reopened"
     return f"{wal['rows']} rows wait in the buffer, {wal['file_bytes'] + wal['wal_bytes']} bytes on disk"
+
+
+def _values(devices: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    readings = [value for device in devices for value in (device["details"] or {"values": []})["values"]]
+    return [(value["tag"], str(value["value"]), f"0x{value['status']:08x}", value["error"] or "") for value in readings]
 
 
 def _pipeline(pipeline: dict[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 | method | params | result |
 |---|---|---|
-| `status` | | `GatewayStatus` |
+| `status` | `values` | `GatewayStatus`; the devices' latest values only if asked for |
 | `tree` | | `ActorSnapshot` |
 | `devices.list` | | list of `DeviceInfo`, without values |
 | `devices.add` | `name`, `settings`, `persist` | `DeviceInfo` |
@@ -35,6 +35,10 @@ class _Nothing(Settings, frozen=True):
     pass
 
 
+class _Status(Settings, frozen=True):
+    values: bool = False
+
+
 class _Add(Settings, frozen=True):
     name: str
     settings: dict[str, Any]
@@ -49,8 +53,9 @@ def operations(gateway: Gateway) -> dict[str, Operation]:
     """List what may be asked of a gateway."""
 
     async def status(params: dict[str, Any]) -> object:
-        _checked(params, _Nothing)
-        return await gateway.status()
+        wanted = _checked(params, _Status)
+        found = await gateway.status()
+        return found if wanted.values else msgspec.structs.replace(found, devices=_without_values(found.devices))
 
     async def tree(params: dict[str, Any]) -> object:
         _checked(params, _Nothing)
@@ -87,3 +92,12 @@ def _checked(params: dict[str, Any], params_type: type[T]) -> T:
 
 def _without_details(devices: Sequence[DeviceInfo]) -> list[DeviceInfo]:
     return [msgspec.structs.replace(device, details=None) for device in devices]
+
+
+def _without_values(devices: Sequence[DeviceInfo]) -> tuple[DeviceInfo, ...]:
+    return tuple(
+        device
+        if device.details is None
+        else msgspec.structs.replace(device, details=msgspec.structs.replace(device.details, values=()))
+        for device in devices
+    )

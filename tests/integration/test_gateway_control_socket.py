@@ -24,6 +24,10 @@ async def _echo(params: dict[str, Any]) -> object:
     return params
 
 
+async def _repeat(params: dict[str, Any]) -> object:
+    return "x" * params["bytes"]
+
+
 async def _slow(_params: dict[str, Any]) -> object:
     await asyncio.sleep(30)
     return None
@@ -32,7 +36,7 @@ async def _slow(_params: dict[str, Any]) -> object:
 @asynccontextmanager
 async def served(data_dir: Path, **options: Any) -> AsyncIterator[ControlAddress]:
     link, address = listen(data_dir)
-    server = ControlServer({"echo": _echo, "slow": _slow}, token=address.token, **options)
+    server = ControlServer({"echo": _echo, "repeat": _repeat, "slow": _slow}, token=address.token, **options)
     await server.start(link)
     try:
         yield address
@@ -118,6 +122,13 @@ async def test_a_line_too_long_is_refused_and_the_next_asker_served(short_dir: P
         with pytest.raises((ProtocolError, NotConnected)):
             await ask(short_dir, "echo", {"a": "x" * MAX_LINE_BYTES})
         assert await ask(short_dir, "echo") == {}
+
+
+async def test_an_answer_too_long_is_told(short_dir: Path) -> None:
+    """An operation whose result does not fit in a line gives an error, not an endless line."""
+    async with served(short_dir):
+        with pytest.raises(ProtocolError, match="answer longer than"):
+            await ask(short_dir, "repeat", {"bytes": MAX_LINE_BYTES})
 
 
 async def test_a_request_that_hangs_is_answered_by_the_deadline(short_dir: Path) -> None:

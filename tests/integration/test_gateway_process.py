@@ -188,8 +188,10 @@ async def test_a_stop_by_signal_delivers_everything(folder: Path) -> None:
         async with run_gateway(settings) as gateway:
             status = await bifrost("status", "--json", "--gateway", settings)
             assert json.loads(status.out)["name"] == "plant"
-            people = await bifrost("status", "--gateway", settings)
+            assert json.loads(status.out)["devices"][0]["details"]["values"] == []
+            people = await bifrost("status", "--values", "--gateway", settings)
             assert "UPLINK" in people.out
+            assert "press/temperature  21.5" in people.out
             assert await gateway.stop() == 0
         published = history(folder / "data" / "history.sqlite")
         assert published

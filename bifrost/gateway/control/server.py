@@ -105,7 +105,10 @@ class ControlServer:
             writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, response: ControlResponse) -> None:
-        writer.write(response.encode())
+        line = response.encode()
+        if len(line) > MAX_LINE_BYTES:
+            line = _refusal(f"answer longer than {MAX_LINE_BYTES} bytes; ask for less", response.id).encode()
+        writer.write(line)
         async with asyncio.timeout(self._request_timeout):
             await writer.drain()
 
@@ -139,8 +142,8 @@ class ControlServer:
         return operation
 
 
-def _refusal(text: str) -> ControlResponse:
-    return ControlResponse(id=0, error=ControlFailure(kind=ProtocolError.__name__, text=text))
+def _refusal(text: str, request_id: int = 0) -> ControlResponse:
+    return ControlResponse(id=request_id, error=ControlFailure(kind=ProtocolError.__name__, text=text))
 
 
 def _failed(request: ControlRequest, error: BifrostError) -> ControlResponse:
