@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bifrost.actors import Actor, ActorRef, ChildSpec, ExitReason, Strategy, Supervisor
+from bifrost.actors import Actor, ActorRef, ActorState, ChildSpec, ExitReason, Strategy, Supervisor
 from bifrost.actors.exit_reason import is_abnormal
 from bifrost.bridge.buffering.port import WalPort
 from bifrost.bridge.delivery import Delivery, DeliverySettings, TransportDefect
@@ -143,6 +143,12 @@ class _SenderTransport:
         self._timeout = 2 * timeout + _ANSWER_MARGIN  # one for the call, one for closing after it failed
         self.figures: Mapping[str, int | float | str] = {}
 
+    @property
+    def is_up(self) -> bool:
+        """True if there is a sender that takes messages."""
+        sender = self._siblings.sender
+        return sender is not None and sender.state is ActorState.RUNNING
+
     async def connect(self) -> None:
         await self._ask(_Connect())
 
@@ -193,7 +199,8 @@ class ReaderActor(Actor[GetUplinkStatistics]):
 
     async def on_stop(self, reason: ExitReason) -> None:
         """Drain at an orderly stop; leave the rest to the next start."""
-        if not is_abnormal(reason):
+        # Stopped because its sender crashed, it has nobody to send through, and the sender waits for it to end.
+        if not is_abnormal(reason) and self._transport.is_up:
             await self._delivery.drain()
         self._delivery.abandon()
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bifrost.actors import ActorSystem, Strategy, Supervisor
@@ -214,3 +215,18 @@ async def test_a_wrong_name_is_refused_before_anything_starts(mistake: str) -> N
     """An uplink's name is part of a path."""
     with pytest.raises(ChildSpecError):
         uplink_spec(mistake, lambda: HistorianUplink(HistorianSettings()), WalPort())
+
+
+async def test_a_killed_sender_is_back_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    """The reader that is stopped with it does not try to drain through a sender that waits for it to end."""
+    gateway = Gateway(tmp_path, settings=msgspec.structs.replace(QUICK, drain_grace=60.0, timeout=60.0))
+    async with gateway.system as system:
+        await gateway.sink.write(batch(1))
+        await gateway.until(lambda statistics: statistics.delivered_rows == 10)
+        system.ref("uplinks/plant/sender").kill()
+        await gateway.sink.write(batch(2))
+
+        def is_back() -> bool:
+            return system.ref("uplinks/plant/reader").incarnation == 2 and len(gateway.stored()) == 20
+
+        await until(is_back, timeout=5.0)
