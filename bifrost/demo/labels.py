@@ -23,8 +23,9 @@ class LabelledWindow(msgspec.Struct, frozen=True):
     start_ns: int
     end_ns: int
 
-    def __contains__(self, ts_ns: int) -> bool:
-        return self.start_ns <= ts_ns <= self.end_ns
+    def touches(self, ts_ns: int, span_ns: int) -> bool:
+        """True if the time from `ts_ns` on, `span_ns` long, has a part in the window."""
+        return ts_ns <= self.end_ns and ts_ns + span_ns >= self.start_ns
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -64,16 +65,18 @@ def load_windows() -> tuple[LabelledWindow, ...]:
     )
 
 
-def assess(anomalies_ns: Sequence[int], windows: Sequence[LabelledWindow]) -> Assessment:
+def assess(anomalies_ns: Sequence[int], windows: Sequence[LabelledWindow], *, span_ns: int = 0) -> Assessment:
     """Hold the source times of anomalies against the labelled windows.
 
     Args:
         anomalies_ns: source times, ns since 1970, UTC, in any order.
         windows: the labelled windows.
+        span_ns: how much time an anomaly judges from its source time on, such as the length of the mean that it was
+            found in; it is inside a window if that time touches it.
     """
     ordered = sorted(anomalies_ns)
-    found = tuple(next((ts for ts in ordered if ts in window), None) for window in windows)
-    outside = tuple(ts for ts in ordered if not any(ts in window for window in windows))
+    found = tuple(next((ts for ts in ordered if window.touches(ts, span_ns)), None) for window in windows)
+    outside = tuple(ts for ts in ordered if not any(window.touches(ts, span_ns) for window in windows))
     episodes = sum(
         previous is None or ts - previous > _EPISODE_GAP_NS
         for previous, ts in zip((None, *outside), outside, strict=False)

@@ -19,6 +19,7 @@ from bifrost.demo.history import numbers, read_rows
 from bifrost.demo.labels import assess, load_windows
 from bifrost.demo.recording import load_recording
 from bifrost.demo.scene import Scene
+from bifrost.demo.settings_text import WINDOW_SECONDS
 from bifrost.demo.verdict import Verdict, compare
 from bifrost.errors import BifrostError, MissingExtra
 
@@ -104,7 +105,7 @@ def _judge(director: Director) -> Verdict:
         recording=len(load_recording()),
         dropped=sum(device.details.rows_dropped for device in status.devices if device.details),
         restarts=director.restarts,
-        assessment=assess(anomalies, load_windows()),
+        assessment=assess(anomalies, load_windows(), span_ns=int(WINDOW_SECONDS * 1e9)),
         broker=None if director.broker is None else compare(director.seen, director.broker.rows),
         seconds=director.record.moments[-1].at,
     )

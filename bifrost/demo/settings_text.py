@@ -10,7 +10,7 @@ from typing import Any
 
 from bifrost.demo.plant import PLANT
 
-__all__ = ["HISTORY_FILE", "TOPIC", "device_table", "settings_text"]
+__all__ = ["HISTORY_FILE", "TOPIC", "WINDOW_SECONDS", "device_table", "settings_text"]
 
 HISTORY_FILE = "history.sqlite"
 """The historian's file, in the gateway's data directory."""
@@ -33,7 +33,7 @@ _PIPELINES = """
 [pipelines.raw]
 sinks = ["wal"]
 
-# The press: means over {window:g} s of recorded time, and what is unusual about them.
+# The press: means over two hours of recorded time against two weeks of them; unusual is what lasts for eight hours.
 [pipelines.watch]
 sources = ["press"]
 tags = ["temperature"]
@@ -59,8 +59,11 @@ timeout = 5.0
 delivery = {{ retry = {{ base = 0.2, cap = 1.0 }} }}
 """
 
-_WINDOW_SECONDS = 3600.0
-_DETECT = 'detector = "mad", on = "mean"'
+WINDOW_SECONDS = 7200.0
+"""Length of the means that are judged, in recorded time."""
+
+# Means over two hours, a memory of two weeks, three robust deviations, and only what lasts for a shift of eight hours.
+_DETECT = 'detector = "mad", on = "mean", window = 168, threshold = 3.0, min_samples = 24, consecutive = 4'
 
 
 def device_table(device: str, port: int, *, interval_ms: float = 100.0) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def settings_text(ports: Mapping[str, int], *, press_interval_ms: float, mqtt_ur
     for device, port in ports.items():
         interval = press_interval_ms if device == "press" else 100.0
         parts.append(_device_text(device, device_table(device, port, interval_ms=interval)))
-    parts.append(_PIPELINES.format(window=_WINDOW_SECONDS, detect=_DETECT, history=HISTORY_FILE))
+    parts.append(_PIPELINES.format(window=WINDOW_SECONDS, detect=_DETECT, history=HISTORY_FILE))
     if mqtt_url is not None:
         parts.append(_MQTT.format(url=mqtt_url, topic=TOPIC))
     return "".join(parts)

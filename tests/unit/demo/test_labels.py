@@ -40,3 +40,11 @@ def test_no_anomaly_at_all_finds_nothing_and_alarms_nobody() -> None:
     result = assess([], load_windows())
     assert result.found_count == 0
     assert result.false_episodes == 0
+
+
+def test_an_anomaly_that_reaches_into_a_window_is_inside_it() -> None:
+    """A mean of two hours that begins before the label and ends in it judges labelled data."""
+    windows = [LabelledWindow(10 * _HOUR, 20 * _HOUR)]
+    assert assess([8 * _HOUR], windows, span_ns=2 * _HOUR).found_count == 1
+    assert assess([7 * _HOUR], windows, span_ns=2 * _HOUR).found_count == 0
+    assert assess([21 * _HOUR], windows, span_ns=2 * _HOUR).false_episodes == 1
