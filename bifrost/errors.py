@@ -50,7 +50,6 @@ __all__ = [
     "BifrostError",
     "BufferClosed",
     "BufferCorrupt",
-    "WalError",
     "BufferFull",
     "ChildNotFound",
     "ChildRestarting",
@@ -73,6 +72,7 @@ __all__ = [
     "StartFailed",
     "SupervisionError",
     "SupervisorGaveUp",
+    "WalError",
     "WriteError",
 ]
 

@@ -4,6 +4,7 @@ In: bytes and columns. Out: columns and small value objects. `_rust.pyi` is the 
 """
 
 from bifrost._native._rust import (
+    BUILD_PROFILE,
     SQLITE_VERSION,
     STATUS_PARTIAL,
     AnomalyDetector,
@@ -27,6 +28,7 @@ from bifrost._native._rust import (
 )
 
 __all__ = [
+    "BUILD_PROFILE",
     "SQLITE_VERSION",
     "STATUS_PARTIAL",
     "AnomalyDetector",

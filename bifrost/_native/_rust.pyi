@@ -4,6 +4,30 @@ from typing import Any, Final, TypeAlias, final
 
 from bifrost.errors import WalError
 
+__all__ = [
+    "BUILD_PROFILE",
+    "SQLITE_VERSION",
+    "STATUS_PARTIAL",
+    "AnomalyDetector",
+    "Columns",
+    "ModbusBlock",
+    "ModbusFramer",
+    "ModbusPlan",
+    "ModbusRequest",
+    "TumblingWindows",
+    "Wal",
+    "modbus_decode_answer",
+    "modbus_decode_request",
+    "modbus_encode_bits",
+    "modbus_encode_exception",
+    "modbus_encode_registers",
+    "modbus_encode_value",
+    "modbus_encode_write",
+    "modbus_frame",
+    "modbus_read_request",
+    "modbus_write_request",
+]
+
 BUILD_PROFILE: Final[str]
 
 # --- modbus -----------------------------------------------------------------------------------------------------
@@ -227,15 +251,12 @@ class AnomalyDetector:
 
 SQLITE_VERSION: Final[str]
 
-_WalRecord: TypeAlias = tuple[int, str, int, int, int, int, bytes]
-"""seq, stream, ts_min, ts_max, rows, codec, payload."""
-
 @final
 class Wal:
     """A write-ahead buffer whose owner thread runs.
 
-    Every call but `join` and `take` sends a command and returns its token at once; the answer comes through `take` after
-    `wake` was called from the owner thread. Token 1 is the opening itself, token 0 marks events.
+    Every call but `join` and `take` sends a command and returns its token at once; the answer comes through `take`
+    after `wake` was called from the owner thread. Token 1 is the opening itself, token 0 marks events.
     """
 
     def __new__(
