@@ -16,6 +16,7 @@ __all__ = ["MAX_FILE_BYTES", "TomlFile"]
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """Longest settings file, about 150,000 tags."""
 
+_MOST_SYNTAX_MISTAKES = 20
 _AT_LINE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)")
 
 
@@ -76,8 +77,8 @@ class TomlFile:
     def _parse(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            first = error
+        except tomllib.TOMLDecodeError:
+            pass
         # The parser stops at what is defined twice; every such place is told, and the rest is read without them.
         duplicates = self._located().duplicates
         self._mistakes = [
@@ -88,11 +89,42 @@ class TomlFile:
         for duplicate in duplicates:
             start, end = duplicate.span
             blanked[start:end] = re.sub(rb"[^\n]", b" ", blanked[start:end])
+        table, wrong_syntax = _read_on(blanked.decode())
+        if wrong_syntax:
+            raise config_error(self.origin, [*self._mistakes, *wrong_syntax])
+        return table
+
+
+def _read_on(text: str) -> tuple[dict[str, Any], list[Mistake]]:
+    """Parse, and after a mistake go on without its line, as long as the line stands for itself."""
+    mistakes: list[Mistake] = []
+    lines = text.split("\n")
+    table: dict[str, Any] = {}
+    while len(mistakes) < _MOST_SYNTAX_MISTAKES:
         try:
-            return tomllib.loads(blanked.decode())
+            table = tomllib.loads("\n".join(lines))
+            break
         except tomllib.TOMLDecodeError as error:
-            self._mistakes.append(_syntax_mistake(error if duplicates else first))
-        raise config_error(self.origin, self._mistakes)
+            mistake = _syntax_mistake(error)
+        if mistakes and (mistake.line or 0) <= (mistakes[-1].line or 0):
+            break  # it comes from what was left out: the mistake is around that
+        mistakes.append(mistake)
+        if mistake.line is None or not _stands_alone(lines[mistake.line - 1]):
+            break
+        is_header = lines[mistake.line - 1].lstrip().startswith("[")
+        lines[mistake.line - 1] = f'["unreadable line {mistake.line}"]' if is_header else ""
+    if mistakes:
+        last = mistakes[-1]
+        mistakes[-1] = Mistake((), f"{last.text}; the rest is checked once this is mended", last.line)
+    return table, mistakes
+
+
+def _stands_alone(line: str) -> bool:
+    """Tell whether a line is a header, or a key with a value that does not go on in the next line."""
+    if line.lstrip().startswith("["):
+        return "=" not in line
+    is_open = line.count("[") != line.count("]") or line.count("{") != line.count("}")
+    return "=" in line and not is_open and '"""' not in line and "'''" not in line
 
 
 def _syntax_mistake(error: tomllib.TOMLDecodeError) -> Mistake:
@@ -100,6 +132,4 @@ def _syntax_mistake(error: tomllib.TOMLDecodeError) -> Mistake:
     if at is None:
         return Mistake((), f"not TOML: {str(error)[:1].lower()}{str(error)[1:]}")
     what = at["what"][:1].lower() + at["what"][1:]
-    return Mistake(
-        (), f"not TOML at column {at['column']}: {what}; what stands after it is not checked", int(at["line"])
-    )
+    return Mistake((), f"not TOML at column {at['column']}: {what}", int(at["line"]))

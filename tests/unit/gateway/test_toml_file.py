@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bifrost.errors import ConfigError
 from bifrost.gateway.mistakes import Mistake
@@ -47,13 +50,37 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
     assert TomlFile.read(path).table == {"a": 1, "b": 2}
 
 
-def test_wrong_syntax_is_told_with_its_line() -> None:
-    """A syntax mistake names line and column, and says that the rest is not checked."""
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a = 1\nb = = 2\n", ["f.toml:2: not TOML at column 5: invalid value"]),
+        ('a = "open\nb = 1\nc = 5 6\n', ["f.toml:1: ", "f.toml:3: "]),
+        ("[a\nx = 1\n[b]]\nx = 1\n[c]\nx = 1 2\n", ["f.toml:1: ", "f.toml:3: ", "f.toml:6: "]),
+        ("x = 1\nx = 2\ny = .5\n", ["f.toml:2: x: defined twice", "f.toml:3: not TOML"]),
+        ("a = [1,\nb = 2\n", ["f.toml:2: "]),
+        ("a =", ["f.toml: not TOML: invalid value (at end of document)"]),
+    ],
+)
+def test_wrong_syntax_is_told_with_its_line(text: str, told: list[str]) -> None:
+    """Every line that is no TOML is told once, and that the rest is not checked yet."""
     with pytest.raises(ConfigError) as caught:
-        TomlFile("a = 1\nb = = 2\n", origin="f.toml")
-    assert caught.value.mistakes == (
-        "f.toml:2: not TOML at column 5: invalid value; what stands after it is not checked",
-    )
+        TomlFile(text, origin="f.toml")
+    found = caught.value.mistakes
+    assert len(found) == len(told), found
+    assert all(line.startswith(expected) for line, expected in zip(found, told, strict=True)), found
+    assert any(line.endswith("; the rest is checked once this is mended") for line in found)
+
+
+@given(st.text(alphabet="ab=[]{}\".\n1, #'", max_size=60))
+def test_any_text_is_read_or_told(text: str) -> None:
+    """Whatever stands there: the parser's own result, or at least one mistake; it never hangs or breaks."""
+    try:
+        expected = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        with pytest.raises(ConfigError):
+            TomlFile(text, origin="f.toml").check([])
+    else:
+        assert TomlFile(text, origin="f.toml").table == expected
 
 
 def test_what_is_defined_twice_is_told_and_the_rest_is_checked() -> None:
