@@ -68,7 +68,7 @@ class DeviceRoster:
         self._sources = {pipeline: frozenset(names) for pipeline, names in sources.items()}
         self._devices: dict[str, Device] = {}
         self._turn = asyncio.Lock()
-        self._restoring: asyncio.Task[None] | None = None
+        self._restoring: set[asyncio.Task[None]] = set()
         self._unsubscribe = system.events.subscribe(self._on_event)
 
     @property
@@ -132,9 +132,10 @@ class DeviceRoster:
     async def aclose(self) -> None:
         """End the wiring; the tree ends the devices."""
         self._unsubscribe()
-        if self._restoring is not None:
-            self._restoring.cancel()
-            await asyncio.gather(self._restoring, return_exceptions=True)
+        restoring = list(self._restoring)
+        for task in restoring:
+            task.cancel()
+        await asyncio.gather(*restoring, return_exceptions=True)
 
     async def _start(self, device: Device) -> None:
         spec = device_spec(device.settings, name=device.name, outputs=device.outputs)
@@ -174,7 +175,9 @@ class DeviceRoster:
         for device in self._devices.values():
             device.outputs.refs = self._receivers(device.name)
         if event.path == "devices":
-            self._restoring = asyncio.get_running_loop().create_task(self._restore(), name="restore devices")
+            task = asyncio.get_running_loop().create_task(self._restore(), name="restore devices")
+            self._restoring.add(task)
+            task.add_done_callback(self._restoring.discard)
 
     async def _restore(self) -> None:
         async with self._turn:

@@ -183,6 +183,22 @@ async def test_a_wrong_device_is_refused_before_anything_starts(
         assert devices.children == ()
 
 
+async def test_an_addition_that_is_cancelled_leaves_no_stray_device(folder: Path) -> None:
+    """Cancelled at any moment, the device is there and known, or neither; and its name can be used again."""
+    async with Gateway(gateway_settings(folder, {}), sinks={"collect": Collected()}) as gateway:
+        for moment in range(40):
+            adding = asyncio.create_task(gateway.add_device("oven", device(1)))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            adding.cancel()
+            await asyncio.gather(adding, return_exceptions=True)
+            devices = gateway.tree().find("devices")
+            assert devices is not None
+            assert [child.id for child in devices.children] == [info.name for info in await gateway.devices()]
+            if devices.children:
+                await gateway.remove_device("oven")
+
+
 async def test_devices_and_pipelines_come_back_with_their_supervisors(folder: Path) -> None:
     """After a restart of the supervisors of devices and of pipelines, values flow again."""
     collected = Collected()
