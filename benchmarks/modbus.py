@@ -1,6 +1,6 @@
 """Round trip of one Modbus TCP register, beside its peers, against a server in C that is none of them (libmodbus).
 
-Run: ``python benchmarks/modbus.py``. Rounds of all peers are interleaved, so that a busy machine hurts all alike; trust
+Run: ``python -m benchmarks.modbus``. Rounds of all peers are interleaved, so that a busy machine hurts all alike; trust
 the ratios. `floor` is a blocking socket in C-speed Python: no event loop can be faster. `protocol` is an
 `asyncio.Protocol` that sends a prebuilt request and compares the answer's bytes: what any asyncio client pays.
 """
@@ -10,24 +10,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
-import platform
 import socket
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from pathlib import Path
 
 from pymodbus.client import AsyncModbusTcpClient
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from bifrost.plc import PLCConnection, ProtocolType, Tag  # noqa: E402 - found through the line above
-from tests.integration.libmodbus import missing_for_libmodbus, serve_libmodbus  # noqa: E402 - below the path
+from benchmarks._report import heading
+from bifrost.plc import PLCConnection, ProtocolType, Tag
+from tests.integration.libmodbus import missing_for_libmodbus, serve_libmodbus
 
 REQUEST = bytes.fromhex("000100000006010300070001")
 ANSWER = bytes.fromhex("00010000000501030200 07")
@@ -120,14 +113,6 @@ async def measure_blocks(port: int, *, rounds: int) -> Times:
     return times
 
 
-def commit() -> str:
-    """Name the commit that is measured."""
-    found = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
-
-
 def percentile(times: Times, share: float) -> float:
     """Tell a percentile in microseconds."""
     return sorted(times)[int(len(times) * share)] * 1e6
@@ -146,11 +131,8 @@ def main() -> int:
     with serve_libmodbus() as server:
         times = asyncio.run(measure(server.port, rounds=options.rounds, per_round=options.per_round))
         blocks = asyncio.run(measure_blocks(server.port, rounds=2000))
-    print(
-        f"{platform.node()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, ", end=""
-    )
-    print(f"load {os.getloadavg()[0]:.1f}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}")
-    print(f"one holding register, {options.rounds} interleaved rounds of {options.per_round}, libmodbus server in C")
+    print(heading("round trip of one holding register, libmodbus server in C"))
+    print(f"{options.rounds} interleaved rounds of {options.per_round}")
     base = percentile(times["protocol"], 0.5)
     print(f"{'':10} {'p50 us':>8} {'p99 us':>8} {'p50 / protocol':>15}")
     for name, collected in times.items():

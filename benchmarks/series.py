@@ -1,6 +1,6 @@
 """What batches, windows and detectors cost: rows per second and bytes per value on this machine.
 
-Run: ``python benchmarks/series.py``. Every figure is the best of five runs in one process; the rows as JSON under zlib
+Run: ``python -m benchmarks.series``. Every figure is the best of five runs in one process; the rows as JSON under zlib
 stand beside the encoding, measured in the same run.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.resources import files
 
+from benchmarks._report import heading
 from bifrost.core.batch import Batch
 from bifrost.edge.aggregator import Aggregator
 from bifrost.edge.detector import Detector
@@ -59,6 +60,7 @@ def report(what: str, rows: int, seconds: float) -> None:
 
 def main() -> None:
     """Print the table."""
+    print(heading("the series engine, by operation"))
     tags, rounds = 1_000, 100
     batches = polls(tags, rounds)
     rows = tags * rounds

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import platform
 import sqlite3
 import tempfile
 import time
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks._report import heading
 from bifrost._native import SQLITE_VERSION
 from bifrost.bridge.buffering import WalSettings, WriteAheadLog
 from bifrost.core.batch import Batch
@@ -87,8 +87,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="append rate of the write-ahead log")
     parser.add_argument("--folder", type=Path, help="where to write; the figures are those of its disk")
     folder: Path | None = parser.parse_args().folder
-    print(f"{platform.machine()}, Python {platform.python_version()}, SQLite {SQLITE_VERSION} (log)", end=", ")
-    print(f"{sqlite3.sqlite_version} (plain), synchronous=FULL, best of {_ROUNDS}")
+    print(heading("append rate of the write-ahead log beside a plain SQLite insert"))
+    print(f"SQLite {SQLITE_VERSION} (log), {sqlite3.sqlite_version} (plain), synchronous=FULL, best of {_ROUNDS}")
     print(f"{'append':<34}{'appends/s':>12}{'rows/s':>14}{'of plain':>10}")
     for rows, count in ((1024, 640), (1, 3200)):
         batch = make_batch(rows)
