@@ -68,12 +68,20 @@ async def _serve(settings: GatewaySettings) -> None:
 def _stop_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM set `stop`; from the second on they do what they always do."""
     before: dict[signal.Signals, Any] = {}
+    seen: list[int] = []
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop_once(number: int, _frame: object) -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        if seen:
+            restore()
+            signal.raise_signal(number)
+            return
+        seen.append(number)
         _log.info("%s: stopping in order; once more ends at once", signal.Signals(number).name)
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(stop.set)  # the handler may run in the middle of anything
 
     # signal.signal and not loop.add_signal_handler: the latter is missing on Windows.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,5 +89,4 @@ def _stop_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Itera
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()

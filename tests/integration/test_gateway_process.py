@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -199,6 +203,39 @@ async def test_a_stop_by_signal_delivers_everything(folder: Path) -> None:
         refused = await bifrost("tree", "--gateway", settings)
         assert refused.code == 1
         assert "no gateway runs" in refused.err
+
+
+async def test_ctrl_c_stops_in_order_too(folder: Path) -> None:
+    """SIGINT is no traceback but an orderly stop."""
+    async with plant_server() as server, run_gateway(settings_file(folder, server.port)) as gateway:
+        gateway.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await gateway.process.wait() == 0
+        assert "Traceback" not in gateway.log()
+
+
+async def test_a_second_signal_ends_a_stop_that_takes_long(folder: Path) -> None:
+    """While an uplink that is down uses up its grace, a second SIGTERM ends the process; nothing stored is lost."""
+    history_file = folder / "data" / "history.sqlite"
+    history_file.parent.mkdir()
+    async with plant_server() as server:
+        settings = settings_file(folder, server.port)
+        with closing(sqlite3.connect(history_file, isolation_level=None)) as holder:
+            holder.execute("PRAGMA journal_mode=WAL")
+            holder.execute("BEGIN IMMEDIATE")
+            async with run_gateway(settings) as gateway:
+                await asyncio.sleep(0.3)
+                gateway.process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(0.5)
+                assert gateway.process.returncode is None
+                assert "once more ends at once" in gateway.log()
+                gateway.process.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(3):
+                    assert await gateway.process.wait() == -signal.SIGTERM
+            holder.execute("ROLLBACK")
+        async with run_gateway(settings) as gateway:
+            assert await gateway.stop() == 0
+        assert len(history(history_file)) > 5
 
 
 async def test_a_second_gateway_on_the_same_data_is_refused(folder: Path) -> None:
