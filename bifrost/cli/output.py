@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bifrost.errors import ConfigError
 from bifrost.gateway.control.address import ControlAddress
 
 __all__ = ["add_gateway_options", "device_rows", "gateway_address", "print_columns", "print_json"]
@@ -67,6 +68,8 @@ def gateway_address(options: argparse.Namespace) -> Path | ControlAddress:
     path: Path = options.gateway
     if path.is_dir():
         return path
+    if not path.exists():
+        raise ConfigError(f"cannot read {path}: no such file; name the settings file or data directory with --gateway")
     from bifrost.gateway.settings_file import read_data_dir
 
     return read_data_dir(path)
