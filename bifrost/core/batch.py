@@ -148,6 +148,10 @@ class Batch:
         """List the rows as (tag, source_ts_ns, value, status, received_ts_ns)."""
         return self.columns.rows()
 
+    def statuses(self) -> list[int] | None:
+        """List the status code of each row, or None if every row is GOOD (0)."""
+        return self.columns.statuses()
+
     def iter_values(self) -> Iterator[TagValue]:
         """Yield each row as a reading; where no received time is known, the source time stands for it."""
         for tag, source_ts_ns, value, status, received_ts_ns in self.columns.rows():

@@ -149,6 +149,12 @@ impl Columns {
         Ok(rows)
     }
 
+    /// Nothing if every row is GOOD: the usual case costs no objects.
+    fn statuses(&self) -> Option<Vec<u32>> {
+        let codes = self.inner.status();
+        codes.iter().any(|code| *code != 0).then(|| codes.to_vec())
+    }
+
     fn select(&self, tags: Vec<PyBackedTag>) -> PyResult<Self> {
         let tags: HashSet<&str> = tags.iter().map(|tag| tag.0.as_ref()).collect();
         self.inner

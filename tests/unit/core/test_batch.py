@@ -69,6 +69,13 @@ def test_a_slice_is_the_slice_of_the_rows(rows: Rows, start: int, stop: int) -> 
     assert bits(batch_of(rows).slice(start, stop).rows()) == bits(rows[max(start, 0) : max(stop, 0)])
 
 
+@given(rows=ROWS)
+def test_statuses_are_listed_only_if_one_is_not_good(rows: Rows) -> None:
+    """A batch without trouble, the usual one, says so without a list."""
+    codes = [row[3] for row in rows]
+    assert batch_of(rows).statuses() == (codes if any(codes) else None)
+
+
 @given(parts=st.lists(ROWS, max_size=4))
 def test_batches_joined_are_their_rows_joined(parts: list[Rows]) -> None:
     """Joining keeps order; received times that only some have stay absent elsewhere."""
