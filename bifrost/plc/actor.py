@@ -59,7 +59,7 @@ class Outputs:
 class _Group:
     """One polling group at work."""
 
-    __slots__ = ("all_good", "counter_at", "gate", "interval", "record", "rows", "tags", "ticker")
+    __slots__ = ("all_good", "counter_at", "gate", "interval", "latest", "record", "tags", "ticker")
 
     def __init__(self, group: PollGroup, connection: PLCConnection, counter: str | None, bad_repeat: float) -> None:
         known = {tag.name: tag for tag in connection.tags}
@@ -74,7 +74,7 @@ class _Group:
         self.gate = BadRowGate(len(labels), repeat=bad_repeat)
         self.record = RecordCounter()
         self.counter_at = labels.index(counter) if counter is not None and counter in labels else None
-        self.rows: list[_Row] = []
+        self.latest: Batch | None = None  # as it was polled; its rows are made when somebody asks for them
         self.all_good = False
 
 
@@ -192,23 +192,26 @@ class DeviceActor(Actor[DeviceMessage]):
             batch = await self._connection.read_batch(group.tags, sequence=self._sequence)
             now = self._clock.monotonic()
             self._polls += 1
-            rows = group.rows = batch.rows()
+            group.latest = batch
             if self._connection.state in {LinkState.CONNECTED, LinkState.DEGRADED}:
                 self._durations.append(now - began)
-            if group.counter_at is not None and not self._is_new_record(group, rows):
+            statuses = batch.statuses()
+            if group.counter_at is not None and not self._is_new_record(group, batch, statuses is None):
                 return
-            chosen = group.gate.open_for([row[3] for row in rows], now)
+            chosen = group.gate.open_for(statuses, now)
             if chosen is not None:
+                rows = batch.rows()
                 batch = _only(batch, [rows[at] for at in chosen])
             if len(batch):
                 self._sequence += 1
                 await self._publish(batch)
 
-    def _is_new_record(self, group: _Group, rows: list[_Row]) -> bool:
+    def _is_new_record(self, group: _Group, batch: Batch, all_good: bool) -> bool:
         assert group.counter_at is not None
-        new = group.record.is_new(rows[group.counter_at][2])
-        was_good, group.all_good = group.all_good, all(row[3] == StatusCode.GOOD for row in rows)
-        if not (was_good and group.all_good):
+        ((_, _, number, _, _),) = batch.slice(group.counter_at, group.counter_at + 1).rows()
+        new = group.record.is_new(number)
+        was_good, group.all_good = group.all_good, all_good
+        if not (was_good and all_good):
             return True  # the same record may be, but something is, or was, the matter with it: that is news
         self._repeated += not new
         return new
@@ -248,7 +251,7 @@ class DeviceActor(Actor[DeviceMessage]):
     def _status(self) -> DeviceStatus:
         connection = self._connection
         stats = connection.stats
-        rows = [row for group in self._groups for row in group.rows]
+        rows = [row for group in self._groups if group.latest is not None for row in group.latest.rows()]
         bad = sum(quality_of(row[3]) is Quality.BAD for row in rows)
         expected = sum(group.gate.rows for group in self._groups)
         return DeviceStatus(

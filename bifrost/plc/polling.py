@@ -54,17 +54,17 @@ class BadRowGate:
         self._next = [0.0] * rows
         self._troubled = False
 
-    def open_for(self, status: Sequence[int], now: float) -> list[int] | None:
+    def open_for(self, status: Sequence[int] | None, now: float) -> list[int] | None:
         """Say which rows of a poll are to be published.
 
         Args:
-            status: one 32-bit status code for each row.
+            status: one 32-bit status code for each row; None: all are GOOD.
             now: monotonic time of the poll.
 
         Returns:
             Positions in ascending order, or None for all of them.
         """
-        if not any(status):
+        if status is None or not any(status):
             # The usual case: every row is GOOD, and was before.
             if self._troubled:
                 self._status = [0] * self.rows

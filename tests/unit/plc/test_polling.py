@@ -31,6 +31,7 @@ def test_good_rows_always_pass() -> None:
     assert gate.open_for([GOOD, GOOD], 0.0) is None
     assert gate.open_for([GOOD, DOUBTFUL], 0.1) is None
     assert gate.open_for([GOOD, DOUBTFUL], 0.2) is None
+    assert gate.open_for(None, 0.3) is None
 
 
 def test_a_bad_row_passes_as_news_and_then_at_the_slow_repeat() -> None:
@@ -59,6 +60,14 @@ def test_a_relapse_is_news() -> None:
     assert gate.open_for([TIMEOUT], 0.5) == []
     assert gate.open_for([GOOD], 1.0) is None
     assert gate.open_for([TIMEOUT], 2.0) is None
+
+
+def test_a_relapse_after_a_poll_without_a_list_is_news() -> None:
+    """That all are GOOD counts however it is said."""
+    gate = BadRowGate(1, repeat=10.0)
+    assert gate.open_for([TIMEOUT], 0.0) is None
+    assert gate.open_for(None, 0.5) is None
+    assert gate.open_for([TIMEOUT], 1.0) is None
 
 
 def test_a_repeat_of_zero_lets_every_row_pass() -> None:
