@@ -166,7 +166,10 @@ class HistorianUplink:
 
     def _rows(self, item: Envelope) -> list[tuple[object, ...]]:
         buffer = self._id_of(self._buffers, "buffers", "buffer_id", item.buffer_id)
-        tags = {name: self._id_of(self._tags, "tags", "name", name) for name in item.batch.tags()}
+        tags = self._tags
+        for name in item.batch.tags():
+            if name not in tags:
+                self._id_of(tags, "tags", "name", name)
         seq = item.seq
         # Most values are floats; what they become is spelled out here, because this runs once for every sample.
         return [
