@@ -98,7 +98,12 @@ class WriteAheadLog:
         log._completions.drain()  # a quick thread may have answered before the native log was attached
         try:
             log.buffer_id, _, log._last_seq = await opening
+        except asyncio.CancelledError:
+            atexit.register(_end, native)  # it may still be reading a damaged file: nobody waits for that here
+            atexit.unregister(log._at_exit)
+            raise
         except BaseException:
+            log._at_exit()  # it has answered and is leaving: the process must not end before it
             atexit.unregister(log._at_exit)
             raise
         log._native = native
@@ -299,8 +304,12 @@ def _ending(native: weakref.ref[Wal]) -> Callable[[], None]:
     def end() -> None:
         left = native()
         if left is not None:
-            with contextlib.suppress(BufferClosed):  # it was being closed already
-                left.close()
-            left.join()
+            _end(left)
 
     return end
+
+
+def _end(native: Wal) -> None:
+    with contextlib.suppress(BufferClosed):  # it was being closed already
+        native.close()
+    native.join()
