@@ -9,15 +9,9 @@ import pytest
 
 from bifrost.errors import ConfigError
 from bifrost.plc import ProtocolType, known_protocols, register_protocol
-from bifrost.plc.drivers import registry
 from bifrost.plc.drivers.base import ProtocolSpec
 from bifrost.plc.drivers.registry import protocol_named
 from bifrost.plc.modbus.protocol import MODBUS_TCP
-
-
-@pytest.fixture(autouse=True)
-def _registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
 def test_modbus_is_known_under_every_spelling() -> None:
