@@ -13,7 +13,7 @@ PYTEST ?=
 .PHONY: demo test test-rust test-python check fix setup wheel clean help
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z%-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.demo $(VENV)/.native ## the main job on embedded defaults; ARGS="--seconds 30 --keep-running --mqtt URL"
 	@$(BIN)/python -m bifrost demo $(ARGS)
@@ -42,6 +42,9 @@ fix: $(VENV)/.dev ## format and mend what can be mended
 
 setup: $(VENV)/.dev $(VENV)/.native ## only install
 
+bench-%: $(VENV)/.dev $(VENV)/.native ## one benchmark: bench-modbus, bench-footprint, bench-ten-thousand-tags, bench-wal, bench-series
+	@$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
+
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --locked --release --out dist --interpreter $(BIN)/python
@@ -58,10 +61,12 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "== installing bifrost and building its native half; the first time takes a few minutes"
 	$(BIN)/pip install --quiet --editable '.[demo,mqtt]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "== installing bifrost and its tools, and building its native half; the first time takes a few minutes"
 	$(BIN)/pip install --quiet --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
 
