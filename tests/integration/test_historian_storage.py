@@ -82,6 +82,25 @@ async def test_every_kind_of_value_comes_back_bit_for_bit(tmp_path: Path) -> Non
     assert {row[5] for row in rows} == {7}
 
 
+@pytest.mark.parametrize("rows", [1, 31, 32, 33, 64, 70])
+async def test_a_batch_of_any_size_is_stored_exactly_and_once(tmp_path: Path, rows: int) -> None:
+    """However the rows are put together into statements, each one arrives bit for bit, those known before excepted."""
+    path = tmp_path / "history.sqlite"
+    values = (VALUES * 4)[:rows]
+    batch = Batch.from_columns([f"t{row:02}" for row in range(rows)], list(range(rows)), values)
+    known = rows // 2
+    uplink = await opened(path)
+    if known:
+        await uplink.deliver([Envelope(BUFFER, 1, "telemetry", batch.slice(0, known))])
+    assert await uplink.deliver([Envelope(BUFFER, 1, "telemetry", batch)]) == [Delivered()]
+    assert uplink.figures() == {"stored": rows, "duplicates": known}
+    await uplink.aclose()
+    found = query(path, "SELECT tag, source_ts_ns, kind, value FROM history ORDER BY row")
+    assert [row[:2] for row in found] == [(f"t{row:02}", row) for row in range(rows)]
+    stored = [value_of(row[2], row[3]) for row in found]  # type: ignore[arg-type]  # columns of a query
+    assert [bits(value) for value in stored] == [bits(value) for value in values]
+
+
 async def test_a_replay_is_counted_as_duplicates_and_not_stored_twice(tmp_path: Path) -> None:
     """The same record again, also by another incarnation and half known, adds only what is missing."""
     path = tmp_path / "history.sqlite"

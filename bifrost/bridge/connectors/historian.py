@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -29,6 +30,9 @@ __all__ = ["HISTORIAN", "HistorianSettings", "HistorianUplink"]
 _T = TypeVar("_T")
 
 _INSERT = "INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TOGETHER = 32
+"""Rows that one statement stores: half the time of one by one, far below the number of parameters SQLite allows."""
+_INSERT_TOGETHER = _INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 _PROBE = "SELECT buffer, seq, row, tag, source_ts_ns, received_ts_ns, status, kind, value FROM samples LIMIT 0"
 
 
@@ -145,7 +149,7 @@ class HistorianUplink:
             for item in items:
                 rows = self._rows(item)
                 before = connection.total_changes
-                connection.executemany(_INSERT, rows)
+                _insert(connection, rows)
                 stored += connection.total_changes - before
                 rows_in_all += len(rows)
             connection.execute("COMMIT")
@@ -193,6 +197,13 @@ class HistorianUplink:
         """Forget the numbers that the rolled-back transaction gave."""
         self._tags = dict(list(self._tags.items())[:tags])
         self._buffers = dict(list(self._buffers.items())[:buffers])
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    whole = len(rows) - len(rows) % _TOGETHER
+    for start in range(0, whole, _TOGETHER):
+        connection.execute(_INSERT_TOGETHER, tuple(chain.from_iterable(rows[start : start + _TOGETHER])))
+    connection.executemany(_INSERT, rows[whole:])
 
 
 _TRANSIENT = {
