@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _clear(options.output)
         return asyncio.run(_run(options))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
     except BifrostError as error:
         sys.stderr.write(f"bifrost demo: {error}\n")
@@ -68,7 +69,8 @@ async def _run(options: argparse.Namespace) -> int:
             show=show,
         )
         try:
-            await director.run()
+            with _ended_by_signals():
+                await director.run()
         except asyncio.CancelledError:
             if not options.keep_running:
                 raise
@@ -109,6 +111,19 @@ def _judge(director: Director) -> Verdict:
         broker=None if director.broker is None else compare(director.seen, director.broker.rows),
         seconds=director.record.moments[-1].at,
     )
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM cancel the run, as ctrl-c does through `asyncio.run`."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    # A plain handler: a loop on Windows has no `add_signal_handler`.
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: loop.call_soon_threadsafe(task.cancel))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
