@@ -85,7 +85,7 @@ def mosquitto(folder: Path, *, acl: str | None = None, lines: str = "") -> Itera
 
 def require_mosquitto() -> None:
     """Skip without mosquitto; fail where it has to be there."""
-    if _binary() is not None:
+    if _binary():
         return
     if os.environ.get("CI"):
         pytest.fail("mosquitto is missing: apt-get install mosquitto")

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.integration.mosquitto import mosquitto, require_mosquitto
+
 
 def _demo(folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "bifrost", "demo", "--plain", "--output", str(folder), *arguments]
@@ -33,6 +35,18 @@ def test_a_run_loses_nothing_finds_the_anomalies_and_leaves_a_picture(tmp_path: 
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     checked = [sys.executable, "-m", "bifrost", "check", str(tmp_path / "gateway.toml")]
     assert subprocess.run(checked, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_a_run_with_a_broker_delivers_every_sample_there_too(tmp_path: Path) -> None:
+    """A subscriber of its own at a real mosquitto counts every sample once, although the way there was cut."""
+    require_mosquitto()
+    with mosquitto(tmp_path) as broker:
+        command = _demo(tmp_path / "out", "--seconds", "15", "--mqtt", broker.url)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = {line.split()[0]: line for line in done.stdout.splitlines() if line}
+    assert words["broker"].split()[1] == words["produced"].split()[1]
+    assert "lost 0, duplicated 0" in words["broker"]
 
 
 def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
