@@ -11,10 +11,13 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["LocalPath", "Problem", "Settings"]
+__all__ = ["LocalPath", "Problem", "Secret", "Settings"]
 
 LocalPath = Annotated[str, msgspec.Meta(min_length=1, extra={"local_path": True})]
 """A file or folder on this machine; a gateway takes a relative one as relative to its data directory."""
+
+Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
+"""A password or key: whoever reports a mistake in settings does not show what was found in its place."""
 
 
 class Problem(msgspec.Struct, frozen=True):

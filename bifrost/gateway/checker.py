@@ -54,6 +54,9 @@ def check_table(value: object, *, path: Path, mistakes: Mistakes) -> dict[str, A
 
 def _walk(info: inspect.Type, value: object, path: Path, mistakes: Mistakes) -> None:
     match info:
+        case inspect.Metadata(type=inner, extra=extra) if (extra or {}).get("secret"):
+            if not fits(inner, value):
+                mistakes.append(Mistake(path, f"found a value that is not shown here, expected {expected(inner)}"))
         case inspect.Metadata(type=inner):
             _walk(inner, value, path, mistakes)
         case inspect.StructType() | inspect.DataclassType():

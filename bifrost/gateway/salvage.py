@@ -68,7 +68,7 @@ class _RightPart:
             bad_items = {path[0] for path in wrong}
             self._places[name] = [index for index in range(len(self._value[name])) if index not in bad_items]
             self.kept[name] = [self._value[name][index] for index in self._places[name]]
-        else:
+        elif name in self._value or field.required:
             self._stood_in.add(name)
             self._lacks_parts = self._lacks_parts or isinstance(self._value.get(name), Mapping | list | tuple)
             if field.required:

@@ -136,6 +136,8 @@ def in_data_dir(settings: S, data_dir: Path) -> S:
 
 
 def _is_local_path(info: msgspec.inspect.Type) -> bool:
+    if isinstance(info, msgspec.inspect.UnionType):  # an optional path
+        return any(_is_local_path(option) for option in info.types)
     return isinstance(info, msgspec.inspect.Metadata) and bool((info.extra or {}).get("local_path"))
 
 

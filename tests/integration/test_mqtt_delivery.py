@@ -249,10 +249,10 @@ def test_credentials_never_show_and_plain_links_stay_at_home() -> None:
     assert "scott" not in repr(settings)
     assert "tiger" not in repr(settings)
     with pytest.raises(ConfigError, match="not encrypted"):
-        MqttSettings(url="mqtt://broker.example")
+        MqttUplink(MqttSettings(url="mqtt://broker.example"))
     assert MqttSettings(url="mqtt://broker.example", insecure=True).port == 1883
     with pytest.raises(ConfigError, match="credentials"):
-        MqttSettings(url="mqtts://scott:tiger@broker.example")
+        MqttUplink(MqttSettings(url="mqtts://scott:tiger@broker.example"))
 
 
 async def test_a_topic_with_the_tag_gives_each_tag_its_own_messages(broker: Mosquitto) -> None:

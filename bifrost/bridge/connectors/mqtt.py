@@ -41,7 +41,13 @@ class MqttUplink:
     """One connection to one broker. A `core.ports.Uplink`."""
 
     def __init__(self, settings: MqttSettings) -> None:
-        """Nothing is connected before `open`."""
+        """Nothing is connected before `open`.
+
+        Raises:
+            ConfigError: the settings can never work or would be unsafe; all mistakes are in `.mistakes`.
+        """
+        if mistakes := [problem.text for problem in settings.problems()]:
+            raise ConfigError("; ".join(mistakes), mistakes=mistakes)
         self._settings = settings
         self._client: aiomqtt.Client | None = None
         self._watch: asyncio.Task[None] | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from bifrost.core.settings import Settings
+from bifrost.core.settings import LocalPath, Problem, Secret, Settings
 from bifrost.errors import ConfigError
 
 __all__ = ["MqttSettings"]
@@ -21,7 +22,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class MqttSettings(Settings, frozen=True):
-    """Options of the MQTT connector (MQTT 5, QoS 1).
+    """Options of the MQTT connector (MQTT 5, QoS 1). A gateway takes relative files from its data directory.
 
     Attributes:
         url: ``mqtts://host[:port]``; ``mqtt://`` without TLS only to this machine, unless `insecure` says so.
@@ -48,11 +49,11 @@ class MqttSettings(Settings, frozen=True):
     topic: str = "bifrost/{stream}/{origin}"
     client_id: str = ""
     username: str | None = None
-    password: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    password: Secret | None = None
+    password_file: LocalPath | None = None
+    ca_file: LocalPath | None = None
+    cert_file: LocalPath | None = None
+    key_file: LocalPath | None = None
     insecure: bool = False
     payload: Literal["json", "batch"] = "json"
     max_payload_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 28)] = 128 << 10
@@ -61,22 +62,26 @@ class MqttSettings(Settings, frozen=True):
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
     on_denied: Literal["hold", "dead_letter"] = "hold"
 
-    def __post_init__(self) -> None:
-        """Refuse what can never work or would be unsafe."""
-        self._check_url()
-        self._check_topic()
+    def problems(self) -> Iterator[Problem]:
+        """Tell what can never work or would be unsafe; whoever makes a connection of these settings asks first."""
+        yield from (Problem(("url",), text) for text in self._wrong_in_url())
+        yield from (Problem(("topic",), text) for text in self._wrong_in_topic())
         if self.password is not None and self.password_file is not None:
-            raise ConfigError("password and password_file are both given: leave one out")
+            yield Problem(("password_file",), "stands beside password: leave one out")
         if (self.password or self.password_file) and self.username is None:
-            raise ConfigError("a password without a username is given: add the username")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ConfigError("cert_file and key_file belong together: give both or none")
+            yield Problem(("username",), "missing: a password without a username is given")
+        for name, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+            if getattr(self, name) is None and getattr(self, other) is not None:
+                yield Problem((name,), "missing: cert_file and key_file belong together, give both or none")
 
     def __repr__(self) -> str:
+        return f"MqttSettings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # what rich shows; msgspec's own shows every field
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
         for secret in ("username", "password"):
             shown[secret] = None if shown[secret] is None else "***"
-        return f"MqttSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        return list(shown.items())
 
     @property
     def host(self) -> str:
@@ -123,30 +128,34 @@ class MqttSettings(Settings, frozen=True):
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"password_file {self.password_file} cannot be read: {error}") from error
 
-    def _check_url(self) -> None:
-        parts = urlsplit(self.url)
+    def _wrong_in_url(self) -> Iterator[str]:
+        form = "url must be mqtts://host[:port] or mqtt://host[:port]"
         try:
+            parts = urlsplit(self.url)
             port = parts.port
         except ValueError:
-            port = 0
+            yield form
+            return
         if parts.scheme not in _PORTS or not parts.hostname or port == 0:
-            raise ConfigError("url must be mqtts://host[:port] or mqtt://host[:port]")
+            yield form
+            return
         if parts.username is not None or parts.password is not None:
-            raise ConfigError("url holds credentials: move them to username and password_file")
+            yield "url holds credentials: move them to username and password_file"
         if parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ConfigError("url ends after the port: a path or query means nothing in MQTT")
+            yield "url ends after the port: a path or query means nothing in MQTT"
         if parts.scheme == "mqtt" and not self.insecure and not _is_loopback(parts.hostname):
-            raise ConfigError(f"mqtt:// to {parts.hostname} is not encrypted: use mqtts://, or say insecure = true")
+            yield f"mqtt:// to {parts.hostname} is not encrypted: use mqtts://, or say insecure = true"
 
-    def _check_topic(self) -> None:
+    def _wrong_in_topic(self) -> Iterator[str]:
         try:
             fields = {field for _, field, _, _ in string.Formatter().parse(self.topic) if field is not None}
         except ValueError as error:
-            raise ConfigError(f"topic '{self.topic}' is no template: {error}") from error
+            yield f"topic '{self.topic}' is no template: {error}"
+            return
         if unknown := sorted(fields - _FIELDS):
-            raise ConfigError(f"topic has unknown fields {', '.join(unknown)}: known are {', '.join(sorted(_FIELDS))}")
+            yield f"topic has unknown fields {', '.join(unknown)}: known are {', '.join(sorted(_FIELDS))}"
         if not self.topic or self.topic.startswith("$") or set(self.topic) & set("+#\0"):
-            raise ConfigError("topic must not be empty, begin with $, or hold + or #")
+            yield "topic must not be empty, begin with $, or hold + or #"
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bifrost.bridge.connectors.historian import HistorianSettings
+from bifrost.bridge.connectors.mqtt_settings import MqttSettings
 from bifrost.errors import ConfigError
 from bifrost.gateway import GatewaySettings, parse_settings, read_settings
 from bifrost.gateway.settings_file import read_data_dir
@@ -95,7 +96,15 @@ def test_paths_are_relative_to_the_file_and_the_data_directory(tmp_path: Path) -
     assert read_data_dir(path) == tmp_path / "data"
     placed = in_data_dir(settings.uplinks["local"].connector, settings.data_dir)
     assert placed == HistorianSettings(path=str(tmp_path / "data" / "history.sqlite"))
-    assert in_data_dir(HistorianSettings(path="/x/h.sqlite"), settings.data_dir) == HistorianSettings("/x/h.sqlite")
+    assert in_data_dir(HistorianSettings(path="/x/h.sqlite"), settings.data_dir) == HistorianSettings(
+        path="/x/h.sqlite"
+    )
+    named = MqttSettings(username="u", password_file="p", ca_file="ca.pem", cert_file="/x/c.pem", key_file="k.pem")
+    placed = in_data_dir(named, settings.data_dir)
+    assert placed.password_file == str(tmp_path / "data" / "p")
+    assert placed.ca_file == str(tmp_path / "data" / "ca.pem")
+    assert (placed.cert_file, placed.key_file) == ("/x/c.pem", str(tmp_path / "data" / "k.pem"))
+    assert in_data_dir(MqttSettings(), settings.data_dir) == MqttSettings()
 
 
 @pytest.mark.parametrize(
@@ -156,3 +165,22 @@ def test_a_secret_is_not_in_the_report() -> None:
     """A wrong uplink does not show its password."""
     text = 'kind = "mqtt"\nurl = "http://x"\nusername = "u"\npassword = "hunter2"\n'
     assert "hunter2" not in "".join(mistakes_of(f"[uplinks.cloud]\n{text}"))
+
+
+@pytest.mark.parametrize("secret", ["4711", "47.11", '["4711"]', "4711-07-11", "true"])
+def test_a_secret_of_the_wrong_type_is_not_shown(secret: str) -> None:
+    """A password without quotes is a number to TOML; the report names the key and not the number."""
+    text = f'kind = "mqtt"\nusername = "u"\npassword = {secret}\n'
+    (found,) = mistakes_of(f"[uplinks.cloud]\n{text}")
+    assert "uplinks.cloud.password: " in found
+    assert "expected a string" in found
+    assert secret not in found
+
+
+def test_all_mistakes_of_an_uplink_come_at_once() -> None:
+    """A wrong type does not hide what the connector says of the rest."""
+    text = 'kind = "mqtt"\nurl = "http://x"\ntopic = "#"\nkeepalive = "long"\ncert_file = "c"\n'
+    found = mistakes_of(f"[uplinks.cloud]\n{text}")
+    assert sorted(line.split(": ")[1] for line in found) == [
+        f"uplinks.cloud.{key}" for key in ("keepalive", "key_file", "topic", "url")
+    ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from bifrost.bridge.connectors.mqtt import MqttUplink
 from bifrost.bridge.connectors.mqtt_settings import MqttSettings
 from bifrost.errors import ConfigError
 
@@ -30,10 +32,35 @@ from bifrost.errors import ConfigError
     ],
 )
 def test_a_mistake_is_named_and_no_secret_is_in_the_text(options: dict[str, str], complaint: str) -> None:
-    """Each mistake says what is wrong; none repeats a credential."""
-    with pytest.raises(ConfigError, match=complaint) as caught:
-        MqttSettings(**options)  # type: ignore[arg-type]  # parametrised options
+    """Each mistake says what is wrong; none repeats a credential, and no uplink is made of it."""
+    settings = MqttSettings(**options)  # type: ignore[arg-type]  # parametrised options
+    (problem,) = settings.problems()
+    assert complaint in problem.text
+    assert "secret" not in problem.text
+    with pytest.raises(ConfigError, match=re.escape(complaint)) as caught:
+        MqttUplink(settings)
     assert "secret" not in str(caught.value)
+
+
+def test_every_mistake_is_told_at_its_key() -> None:
+    """One report has them all: whoever mends a file should not have to run the check once for each."""
+    settings = MqttSettings(url="mqtt://me@192.0.2.7/path?x", topic="#/{device}", password="secret", cert_file="x")
+    assert [problem.path for problem in settings.problems()] == [
+        *[("url",)] * 3,
+        *[("topic",)] * 2,
+        ("username",),
+        ("key_file",),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        MqttUplink(settings)
+    assert len(caught.value.mistakes) == 7
+
+
+def test_no_way_of_showing_settings_shows_the_password() -> None:
+    """Neither a repr nor what a rich console asks for."""
+    settings = MqttSettings(username="scott", password="secret")
+    assert "secret" not in repr(settings)
+    assert "secret" not in str(list(settings.__rich_repr__()))
 
 
 @pytest.mark.parametrize("url", ["mqtt://localhost", "mqtt://127.0.0.1:1884", "mqtt://[::1]"])
@@ -72,4 +99,4 @@ def test_settings_of_a_file_are_checked_like_those_of_code() -> None:
     with pytest.raises(msgspec.ValidationError, match="user_name"):
         msgspec.convert({"user_name": "scott"}, MqttSettings)
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"url": "mqtt://192.0.2.7"}, MqttSettings)
+        msgspec.convert({"max_in_flight": 0}, MqttSettings)
