@@ -35,17 +35,22 @@ name = "benchmark"
 data_dir = "state"
 
 [pipelines.all]
-raw_sinks = ["wal"]
-window = {{ seconds = 10.0 }}
-aggregates = ["mean"]
-detect = {{ detector = "mad", on = "mean" }}
-sinks = ["wal"]
-anomaly_sinks = ["wal"]
+{pipeline}
 
 [uplinks.historian]
 kind = "historian"
 path = "{history}"
 """
+
+_WATCHING = """\
+raw_sinks = ["wal"]
+window = { seconds = 10.0 }
+aggregates = ["mean"]
+detect = { detector = "mad", on = "mean" }
+sinks = ["wal"]
+anomaly_sinks = ["wal"]"""
+
+_PLAIN = 'sinks = ["wal"]'
 
 _DEVICE = """
 [devices.{name}]
@@ -67,17 +72,24 @@ def device_name(number: int) -> str:
 class GatewayProcess:
     """`bifrost run` for the length of a `with`: devices, one pipeline with window and detector, buffer, historian.
 
+    Args:
+        folder: an empty folder.
+        ports: of the devices, on this machine.
+        tags: FLOAT32 tags of each.
+        interval_ms: milliseconds from poll to poll.
+        plain: leave out window and detector.
+
     Attributes:
         history: the historian's file.
         process: to look at.
     """
 
-    def __init__(self, folder: Path, ports: Sequence[int], *, tags: int, interval_ms: int) -> None:
+    def __init__(self, folder: Path, ports: Sequence[int], *, tags: int, interval_ms: int, plain: bool = False) -> None:
         lines = "\n".join(
             f'    {{ name = "tag-{tag:03}", address = "HR{1 + 2 * tag}", datatype = "FLOAT32" }},'
             for tag in range(tags)
         )
-        text = _SETTINGS.format(history=HISTORY_FILE)
+        text = _SETTINGS.format(pipeline=_PLAIN if plain else _WATCHING, history=HISTORY_FILE)
         for number, port in enumerate(ports):
             text += _DEVICE.format(name=device_name(number), port=port, interval_ms=interval_ms, tags=lines)
         settings = folder / "gateway.toml"

@@ -89,8 +89,9 @@ def main() -> int:
     options = parser.parse_args()
     print(heading("footprint: memory of a whole gateway, and what `import bifrost` costs"))
     bare, imported = own_rss_mb("pass"), own_rss_mb("import bifrost")
-    times = [(seconds_for("pass"), seconds_for("import bifrost")) for _ in range(_IMPORTS + 1)][1:]
-    nothing, ours = (statistics.median(column) for column in zip(*times, strict=True))
+    codes = ("pass", "import asyncio", "import bifrost")
+    times = [[seconds_for(code) for code in codes] for _ in range(_IMPORTS + 1)][1:]
+    nothing, asyncio, ours = (statistics.median(column) for column in zip(*times, strict=True))
     optional = [name for name in packages_loaded_by("import bifrost") if name not in _NEEDED]
     with tempfile.TemporaryDirectory(prefix="bifrost-") as folder:
         held, peak, delivered, log = gateway_mb(options.seconds, Path(folder))
@@ -101,7 +102,8 @@ def main() -> int:
     print(f"{'gateway':<34}{held:8.1f} MB")
     print(f"{'gateway, peak':<34}{most:8.1f} MB   bound {_BOUND_MB:.0f} MB: {'yes' if most < _BOUND_MB else 'no'}")
     print(f"{'python -c pass':<34}{nothing * 1e3:8.0f} ms")
-    print(f"{'python -c import bifrost':<34}{ours * 1e3:8.0f} ms   {ours / nothing:.1f} times")
+    print(f"{'python -c import asyncio':<34}{asyncio * 1e3:8.0f} ms")
+    print(f"{'python -c import bifrost':<34}{ours * 1e3:8.0f} ms   {ours / asyncio:.1f} times asyncio alone")
     print(f"packages that import bifrost loads beyond {_NEEDED[1]}: {', '.join(optional) or 'none'}")
     if log:
         print(f"the gateway wrote:\n{log}")

@@ -37,6 +37,7 @@ _PERIOD_NS = _PERIOD_MS * 1_000_000
 _WARM_UP = 5.0
 """Seconds before memory and processor time are taken; lateness counts from the first poll on."""
 _LOOK_EVERY = 0.01
+_NEVER_NS = 2**63 - 1
 _SETTLE = 3.0
 """Seconds after the measured time that its last samples have to arrive before the gateway is stopped."""
 
@@ -151,23 +152,41 @@ def findings(report: PlantReport, records: Sequence[Sequence[Record]], until_ns:
     """Put each device's polls on its schedule, and the records to their polls."""
     result = Findings([], 0, 0)
     for began, ended, stored in zip(report.began, report.ended, records, strict=True):
-        numbers = [round((start - began[0]) / _PERIOD_NS) for start in began]
-        base = min(start - number * _PERIOD_NS for start, number in zip(began, numbers, strict=True))
-        expected = max(0, math.ceil((until_ns - base) / _PERIOD_NS))
+        if not began:
+            continue
+        base = schedule(began)
+        due = [base + number * _PERIOD_NS for number in numbered(began, base)]
         polls = [
-            Poll(base + number * _PERIOD_NS, start, end, [])
-            for number, start, end in zip(numbers, began, ended, strict=False)
-            if number < expected
+            Poll(due_at, start, end, [record for record in stored if end <= record.source_ts_ns < following])
+            for due_at, start, following in zip(due, began, [*began[1:], _NEVER_NS], strict=True)
+            for end in ended
+            if due_at < until_ns and start <= end < following
         ]
-        waiting = list(stored)
-        for poll in polls:
-            # The samples' own time is when the last answer came to the gateway: after the device's last request.
-            while waiting and waiting[0].source_ts_ns < poll.due_ns + _PERIOD_NS:
-                poll.records.append(waiting.pop(0))
+        expected = max(0, math.ceil((until_ns - base) / _PERIOD_NS))
         result.polls += polls
         result.expected += expected
-        result.skipped += expected - len({number for number in numbers if number < expected})
+        result.skipped += expected - len(polls)
     return result
+
+
+def schedule(began: Sequence[int]) -> int:
+    """When the first poll of a device was due: where, within the period, its polls came earliest.
+
+    The few that came far from where most came are no help: nobody knows whether they were late or early.
+    """
+    half = _PERIOD_NS // 2
+    shifts = [(start - began[0] + half) % _PERIOD_NS - half for start in began]
+    usual = sorted(shifts)[len(shifts) // 2]
+    return began[0] + min(shift for shift in shifts if abs(shift - usual) < _PERIOD_NS // 10)
+
+
+def numbered(began: Sequence[int], base: int) -> list[int]:
+    """Which of its due polls each poll of a device was; of two in the same period the first is a late earlier one."""
+    numbers: list[int] = []
+    for start in reversed(began):
+        number = (start - base) // _PERIOD_NS
+        numbers.append(number if not numbers else min(number, numbers[-1] - 1))
+    return numbers[::-1]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -204,13 +223,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="measured time (default: %(default)g)")
     parser.add_argument("--devices", type=int, default=20, help="(default: %(default)s)")
     parser.add_argument("--tags", type=int, default=500, help="of each device (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="a pipeline without window and detector")
     parser.add_argument("--folder", type=Path, help="where buffer and historian are written, to measure its disk")
     options = parser.parse_args()
     print(heading(f"{options.devices} devices of {options.tags} tags, polled every {_PERIOD_MS} ms"))
     with (
         tempfile.TemporaryDirectory(prefix="bifrost-", dir=options.folder) as folder,
         Plant(devices=options.devices, tags=options.tags) as plant,
-        GatewayProcess(Path(folder), plant.ports, tags=options.tags, interval_ms=_PERIOD_MS) as gateway,
+        GatewayProcess(
+            Path(folder), plant.ports, tags=options.tags, interval_ms=_PERIOD_MS, plain=options.plain
+        ) as gateway,
     ):
         with Watcher(gateway.history) as watcher:
             time.sleep(_WARM_UP)
