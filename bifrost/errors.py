@@ -18,7 +18,8 @@ BifrostError
 ├── WalError                    the write-ahead buffer
 │   ├── BufferFull              yes, once it has drained
 │   ├── BufferCorrupt           no: quarantined, see the text
-│   └── BufferClosed            no
+│   ├── BufferClosed            no
+│   └── BatchTooLarge           no: it will never fit; send smaller ones
 ├── ActorError                  the actor runtime
 │   ├── MailboxFull             yes: the receiver is slow
 │   ├── ActorStopped            no: it will not come back by itself
@@ -47,6 +48,7 @@ __all__ = [
     "AlreadyPresent",
     "AlreadyStarted",
     "AskTimeout",
+    "BatchTooLarge",
     "BifrostError",
     "BufferClosed",
     "BufferCorrupt",
@@ -187,6 +189,10 @@ class BufferCorrupt(WalError):
 
 class BufferClosed(WalError):
     """The buffer is closed."""
+
+
+class BatchTooLarge(WalError):
+    """The encoded batch is larger than the buffer ever takes: send smaller ones; a retry changes nothing."""
 
 
 class ActorError(BifrostError):

@@ -144,7 +144,7 @@ class WriteAheadLog:
         Raises:
             BufferFull: at the cap (``on_full = "reject"``), or the disk is full or failing: retry later.
             BufferClosed: closed, or closed while it waited; then the batch was not stored.
-            WalError: the encoded batch is larger than an eighth of the cap or 8 MiB: send smaller ones.
+            BatchTooLarge: encoded, it is larger than an eighth of the cap or 8 MiB: send smaller ones.
             TimeoutError: no answer in time; the batch may still be stored, so a retry may duplicate it.
         """
         if not len(batch):

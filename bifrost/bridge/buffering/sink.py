@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bifrost.core.batch import Batch
-from bifrost.errors import BufferClosed, BufferFull, RetryLater
+from bifrost.errors import BatchTooLarge, BufferClosed, BufferFull, Rejected, RetryLater, WalError
 
 __all__ = ["Appendable", "WalSink"]
 
@@ -31,7 +31,9 @@ class WalSink:
         """Append the batch; an empty one is nothing to append.
 
         Raises:
-            RetryLater: the log is full, closed at the moment (its actor is being restarted), or did not answer in time.
+            RetryLater: the log is full, closed at the moment (its actor is being restarted), failing, or did not answer
+                in time.
+            Rejected: the batch is larger than the log ever takes.
         """
         if not len(batch):
             return
@@ -41,5 +43,10 @@ class WalSink:
             raise RetryLater(str(error), after=1.0) from error
         except BufferClosed as error:
             raise RetryLater(str(error), after=0.1) from error
+        except BatchTooLarge as error:
+            raise Rejected(str(error)) from error
+        except WalError as error:
+            # A storage that fails may be mended; whoever waits keeps the batch, whoever gives up loses it.
+            raise RetryLater(str(error)) from error
         except TimeoutError as error:
             raise RetryLater(f"the write-ahead log did not answer within {self._timeout:g} s") from error

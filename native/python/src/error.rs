@@ -9,6 +9,7 @@ pyo3::import_exception!(bifrost.errors, ProtocolError);
 pyo3::import_exception!(bifrost.errors, BufferClosed);
 pyo3::import_exception!(bifrost.errors, BufferCorrupt);
 pyo3::import_exception!(bifrost.errors, BufferFull);
+pyo3::import_exception!(bifrost.errors, BatchTooLarge);
 pyo3::import_exception!(bifrost.errors, WalError);
 
 /// The settings or arguments can never work.
@@ -66,6 +67,7 @@ pub(crate) fn wal_error(error: &bifrost_wal::WalError) -> PyErr {
         E::Full(_) => BufferFull::new_err(message),
         E::Corrupt(_) => BufferCorrupt::new_err(message),
         E::Closed => BufferClosed::new_err(message),
+        E::TooLarge { .. } => BatchTooLarge::new_err(message),
         E::Invalid(_) => config_error(message),
         _ => WalError::new_err(message),
     }

@@ -8,7 +8,7 @@ from bifrost.bridge.buffering.port import WalPort
 from bifrost.bridge.buffering.sink import WalSink
 from bifrost.core.batch import Batch
 from bifrost.core.ports import Sink
-from bifrost.errors import BufferFull, RetryLater
+from bifrost.errors import BatchTooLarge, BufferFull, Rejected, RetryLater, WalError
 
 BATCH = Batch.from_columns(["t"], [1], [1])
 
@@ -38,3 +38,25 @@ async def test_an_empty_batch_is_nothing_to_write() -> None:
     sink = WalSink(Full())
     await sink.write(Batch.from_columns([], [], []))
     assert isinstance(sink, Sink)
+
+
+class Failing(Full):
+    """A log that fails with a given error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def append(self, batch: Batch, stream: str = "telemetry", *, timeout: float | None = 30.0) -> int:
+        raise self.error
+
+
+async def test_a_batch_that_will_never_fit_is_rejected() -> None:
+    """`BatchTooLarge` becomes `Rejected`: waiting changes nothing."""
+    with pytest.raises(Rejected, match="too large"):
+        await WalSink(Failing(BatchTooLarge("too large"))).write(BATCH)
+
+
+async def test_a_failing_storage_is_to_be_retried() -> None:
+    """Any other trouble of the log keeps the batch with the caller."""
+    with pytest.raises(RetryLater, match="disk image"):
+        await WalSink(Failing(WalError("disk image is malformed"))).write(BATCH)
