@@ -87,6 +87,7 @@ class PLCConnection:
         self._reads = 0
         self._writes = 0
         self._overruns = 0
+        self._sequence: int | None = None
 
     @classmethod
     def from_settings(cls, settings: DeviceSettings, *, name: str | None = None, clock: Clock | None = None) -> Self:
@@ -322,17 +323,17 @@ class PLCConnection:
     ) -> AsyncIterator[Batch]:
         """Poll at the connection's interval, as batches of at most `max_rows` rows; none is held back.
 
-        Each poll counts one sequence number, whatever the number of its batches.
+        Each poll counts one sequence number, whatever the number of its batches. The numbers begin with the time (ns
+        since 1970, UTC), so that a later iteration, or a later connection, does not give them again.
         """
         prepared = self._plans.many(tags, self._keeper.connects).tags
         ticker = self._ticker(None)
         if max_rows < 1:
             raise ConfigError(f"expected max_rows of at least 1, got {max_rows}")
-        sequence = 0
         while True:
             await self._tick(ticker)
+            self._sequence = sequence = self._clock.time_ns() if self._sequence is None else self._sequence + 1
             batch = await self.read_batch(prepared, sequence=sequence)
-            sequence += 1
             if len(batch) <= max_rows:
                 yield batch
             else:
