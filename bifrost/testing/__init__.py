@@ -3,11 +3,32 @@
 In: a test's coroutine. Out: an event loop whose time is virtual (`VirtualLoop`), the `Clock` that goes with it, a bench
 for the supervision core (`CoreBench`) and the ordered event log of a system (`EventLog`).
 Not here: anything that a running gateway needs.
+
+Contract suites: `DriverContract`, `SourceContract`, `SinkContract` and `UplinkContract` hold the promises of the seams
+as tests. A test module subclasses one, says how to make the thing and how to look at it from outside, and pytest runs
+the promises on it. They run in real time, need pytest-asyncio in auto mode (``asyncio_mode = "auto"``), and import no
+test framework themselves.
 """
 
+from bifrost.testing.driver_contract import DriverContract
 from bifrost.testing.event_log import EventLog
+from bifrost.testing.sink_contract import SinkContract, contract_batch
+from bifrost.testing.source_contract import SourceContract
 from bifrost.testing.supervision import CoreBench
+from bifrost.testing.uplink_contract import UplinkContract, contract_envelope
 from bifrost.testing.virtual_clock import VirtualClock
 from bifrost.testing.virtual_loop import Deadlock, VirtualLoop
 
-__all__ = ["CoreBench", "Deadlock", "EventLog", "VirtualClock", "VirtualLoop"]
+__all__ = [
+    "CoreBench",
+    "Deadlock",
+    "DriverContract",
+    "EventLog",
+    "SinkContract",
+    "SourceContract",
+    "UplinkContract",
+    "VirtualClock",
+    "VirtualLoop",
+    "contract_batch",
+    "contract_envelope",
+]
