@@ -92,13 +92,19 @@ class Cell(ABC):
         """Take a message, or return what to await until there is room."""
 
     @abstractmethod
+    def withdraw(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a message whose sender no longer waits for room."""
+
+    @abstractmethod
     def snapshot(self) -> ActorSnapshot:
         """How it stands now."""
 
     # Messages
 
-    def tell_from_thread(self, envelope: Envelope) -> Delivery:
-        """Hand a message over from a foreign thread."""
+    def tell_from_thread(self, envelope: Envelope, *, fenced: bool = False) -> Delivery:
+        """Hand a message over from a foreign thread, unless an abandoned incarnation runs in it."""
+        if fenced:
+            return self._dead_from_thread(envelope, DeadLetterReason.FENCED)
         if self.state in (ActorState.STOPPED, ActorState.FAILED):
             return self._dead_from_thread(envelope)
         try:
@@ -107,9 +113,9 @@ class Cell(ABC):
             return self._dead_from_thread(envelope)
         return Delivery.ACCEPTED
 
-    def _dead_from_thread(self, envelope: Envelope) -> Delivery:
+    def _dead_from_thread(self, envelope: Envelope, reason: DeadLetterReason = DeadLetterReason.STOPPED) -> Delivery:
         try:
-            self.system.loop.call_soon_threadsafe(self.dead_letter, envelope.message, DeadLetterReason.STOPPED)
+            self.system.loop.call_soon_threadsafe(self.dead_letter, envelope.message, reason)
         except RuntimeError:
             return Delivery.DEAD  # the loop is closed: nobody is left to count dead letters
         return Delivery.DEAD
@@ -183,7 +189,11 @@ class Cell(ABC):
         if self._running_waiters is None:
             self._running_waiters = []
         self._running_waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter.cancelled() and self._running_waiters is not None:
+                self._running_waiters.remove(waiter)
 
     def is_up(self) -> None:
         """Enter RUNNING and wake those who wait for it."""

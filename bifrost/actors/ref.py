@@ -65,10 +65,12 @@ class ActorRef(Generic[M]):
             DROPPED: the mailbox is full. DEAD: the actor has stopped. Both publish a dead letter.
         """
         cell = self.cell
-        if threading.get_ident() != cell.system.thread_id:
-            return cell.tell_from_thread(Envelope(message, lane=lane))
         sender = CURRENT.get()
-        if sender is not None and sender.fenced:
+        fenced = sender is not None and sender.fenced
+        if threading.get_ident() != cell.system.thread_id:
+            # A thread that an abandoned incarnation left behind carries its context, and is fenced like it.
+            return cell.tell_from_thread(Envelope(message, lane=lane), fenced=fenced)
+        if fenced:
             return cell.refuse_fenced(message)
         return cell.put(Envelope(message, lane=lane))
 
@@ -93,7 +95,12 @@ class ActorRef(Generic[M]):
                 async with asyncio.timeout(timeout):
                     await delivery
             except TimeoutError:
-                raise MailboxFull(f"{cell.path}: no room in the mailbox for {timeout:g} s; slow down") from None
+                if delivery.cancelled():
+                    raise MailboxFull(f"{cell.path}: no room in the mailbox for {timeout:g} s; slow down") from None
+                delivery.result()  # it was decided in the turn in which the time was over: that counts
+            finally:
+                if delivery.cancelled():
+                    cell.withdraw(delivery)
         elif delivery is Delivery.DEAD:
             raise cell.stopped_error()
         elif delivery is Delivery.DROPPED:
@@ -122,6 +129,7 @@ class ActorRef(Generic[M]):
         loop = cell.system.loop
         reply: asyncio.Future[Any] = loop.create_future()
         timer = None
+        delivery: Delivery | asyncio.Future[None] = Delivery.DEAD
         if timeout is not None:
             timer = loop.call_later(timeout, _expire, reply, cell.path, timeout)
         try:
@@ -134,6 +142,8 @@ class ActorRef(Generic[M]):
         finally:
             if timer is not None:
                 timer.cancel()
+            if isinstance(delivery, asyncio.Future) and not delivery.done():
+                cell.withdraw(delivery)
             if not reply.done():
                 reply.cancel()
             elif not reply.cancelled():
