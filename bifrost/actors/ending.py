@@ -16,7 +16,7 @@ from bifrost.actors import events
 from bifrost.actors.actor import Actor
 from bifrost.actors.child_spec import INFINITY
 from bifrost.actors.exit_reason import ExitReason, Killed, Normal, Shutdown
-from bifrost.actors.incarnation import GRACE_KILL, Incarnation
+from bifrost.actors.incarnation import FOR_THE_HOST, GRACE_KILL, Incarnation
 from bifrost.actors.shutdown_report import Leak
 
 if TYPE_CHECKING:
@@ -72,13 +72,21 @@ async def _put_down(cell: WorkerCell, inc: Incarnation, task: asyncio.Task[None]
 
 
 async def _reap_tasks(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> None:
-    tasks: list[asyncio.Task[Any]] = list(inc.tasks or ())
-    if tasks:
+    abandoned: set[asyncio.Task[Any]] = set()
+    # A task that ends may start another one, whose turn it then is; whoever goes on like that is abandoned.
+    for last in (False, False, False, True):
+        tasks: list[asyncio.Task[Any]] = [task for task in inc.tasks or () if task not in abandoned]
+        if not tasks:
+            return
         for task in tasks:
             task.cancel()
         await inc.wait(tasks, GRACE_KILL)
-        for task in await inc.kill(tasks):
+        left = await inc.kill(tasks)
+        if last:
+            left.update(task for task in inc.tasks or () if task not in abandoned)
+        for task in left:
             _abandon(cell, inc, task, f"task {task.get_name().rpartition(':')[2]}", leaks)
+        abandoned |= left
 
 
 def _abandon(cell: WorkerCell, inc: Incarnation, task: asyncio.Task[Any], what: str, leaks: list[str]) -> None:
@@ -93,6 +101,8 @@ async def _call_on_stop(cell: WorkerCell, inc: Incarnation, reason: ExitReason) 
     assert inc.actor is not None
     try:
         await inc.actor.on_stop(reason)
-    except Exception as error:  # noqa: BLE001 - a failing stop hook is reported and changes nothing
+    except (asyncio.CancelledError, *FOR_THE_HOST):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a failing stop hook is reported and changes nothing
         cell.system.publish(events.StopHookFailed, cell.path, incarnation=inc.number, error=error)
         _log.warning("%s: on_stop failed", cell.path, exc_info=error)

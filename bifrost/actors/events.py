@@ -5,6 +5,7 @@ In: events from cells and supervisors. Out: calls to subscribers. A subscriber t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,5 +179,6 @@ class EventStream:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception:  # noqa: BLE001 - a subscriber is foreign code, and must never affect an actor
+            # A subscriber is foreign code and must never affect an actor; it may also ask a cancelled future.
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001
                 _log.exception("an event subscriber failed on %s of %r", type(event).__name__, event.path)

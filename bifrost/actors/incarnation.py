@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from bifrost.actors.timers import Timers
     from bifrost.actors.worker import WorkerCell
 
-__all__ = ["CURRENT", "GRACE_KILL", "Incarnation"]
+__all__ = ["CURRENT", "FOR_THE_HOST", "GRACE_KILL", "Incarnation"]
 
 GRACE_KILL = 1.0
 """Seconds of repeated cancellation before a task is abandoned."""
+
+FOR_THE_HOST = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What is no crash of an actor: the process or the loop is ending. A panic in native code is no `Exception`, and is."""
 
 _CANCEL_EVERY = 0.1
 
@@ -90,10 +93,15 @@ class Incarnation:
     def _task_done(self, cell: WorkerCell, task: asyncio.Task[Any]) -> None:
         if self.tasks is not None:
             self.tasks.discard(task)
+        error: BaseException | None
         if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, Exception) and not self.fenced:
+            if task.cancelling():
+                return
+            # Nobody cancelled the task: what it awaited was cancelled by somebody else, and it has not done its work.
+            error = asyncio.CancelledError(f"task {task.get_name()} awaited something that was cancelled")
+        else:
+            error = task.exception()
+        if error is not None and not isinstance(error, FOR_THE_HOST) and not self.fenced:
             cell.task_crashed(self, error)
 
     async def wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> bool:

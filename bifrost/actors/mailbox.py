@@ -77,7 +77,7 @@ class Mailbox:
 class Envelope:
     """One message on its way, with what is owed for it."""
 
-    __slots__ = ("bounded", "key", "lane", "message", "on_taken", "reply")
+    __slots__ = ("bounded", "key", "lane", "message", "on_taken", "owner", "reply")
 
     def __init__(self, message: Any, *, reply: asyncio.Future[Any] | None = None, lane: Lane = Lane.NORMAL) -> None:
         self.message = message
@@ -86,6 +86,8 @@ class Envelope:
         self.key: Hashable = None
         self.bounded = True
         self.on_taken: Callable[[], None] | None = None
+        self.owner: object = None
+        """The only incarnation that the message is for, if it asked for it itself."""
 
     @property
     def is_dead(self) -> bool:

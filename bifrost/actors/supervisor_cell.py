@@ -204,6 +204,10 @@ class SupervisorCell(Cell):
             self.system.root_ended(reason)
         elif isinstance(reason, StartFailure):
             self.parent.feed(steps.StartFailed(self.spec.id, reason.error))
+        elif not was_up:
+            # Killed while it started: its supervisor still waits for the start.
+            stopped = ActorStopped(f"{self.path} ended before it had started ({reason})")
+            self.parent.feed(steps.StartFailed(self.spec.id, stopped))
         else:
             self.parent.feed(steps.Exited(self.spec.id, reason))
 
@@ -254,6 +258,9 @@ class SupervisorCell(Cell):
     def put_or_wait(self, envelope: Envelope) -> Delivery:
         """Refuse, as `put` does."""
         return self.put(envelope)
+
+    def withdraw(self, waiter: asyncio.Future[None]) -> None:
+        """Nothing to forget: nobody ever waits for room here."""
 
     def snapshot(self) -> ActorSnapshot:
         """The supervisor and everything below it."""

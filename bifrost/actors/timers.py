@@ -86,7 +86,7 @@ class Timers:
 
     def _fire(self, key: Hashable, message: Any) -> None:
         self._once.pop(key, None)
-        self._cell.put_unbounded(Envelope(message))
+        self._cell.put_unbounded(Envelope(message), self._incarnation)
 
     def _tick(self, timer: _Periodic) -> None:
         loop = self._cell.system.loop
@@ -97,7 +97,7 @@ class Timers:
             timer.queued = True
             envelope = Envelope(timer.message)
             envelope.on_taken = timer.taken
-            self._cell.put_unbounded(envelope)
+            self._cell.put_unbounded(envelope, self._incarnation)
 
 
 def _check_seconds(value: float, *, least: float) -> None:

@@ -23,7 +23,7 @@ from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.ending import end_incarnation
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure, is_abnormal
-from bifrost.actors.incarnation import Incarnation
+from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mailbox import Envelope, Lane, MailboxQueue, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.snapshot import ActorSnapshot
@@ -91,7 +91,9 @@ class WorkerCell(Cell):
                 raise
             self._begin_end(inc, StartFailure(error))
             return
-        except Exception as error:  # noqa: BLE001 - whatever a user's start raises is a failed start
+        except FOR_THE_HOST:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a user's start raises is a failed start
             self._begin_end(inc, StartFailure(error))
             return
         finally:
@@ -164,10 +166,11 @@ class WorkerCell(Cell):
             self._crash(self._inc, MailboxFull(f"{self.path}: more than {capacity} messages waited, and overflow=fail"))
         return False
 
-    def put_unbounded(self, envelope: Envelope) -> None:
-        """Take a timer's message or a notice, past the bound."""
+    def put_unbounded(self, envelope: Envelope, inc: Incarnation) -> None:
+        """Take a timer's message or a notice, past the bound; only `inc`, which asked for it, will see it."""
         if self._takes_mail:
             envelope.bounded = False
+            envelope.owner = inc
             self.mailbox.push(envelope)
             self._wake()
 
@@ -184,6 +187,13 @@ class WorkerCell(Cell):
             self._senders = deque()
         self._senders.append((waiter, envelope))
         return waiter
+
+    def withdraw(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a message whose sender no longer waits for room."""
+        for index, (own, _) in enumerate(self._senders or ()):
+            if own is waiter and self._senders is not None:
+                del self._senders[index]
+                return
 
     def _admit_senders(self) -> None:
         while self._senders and self.mailbox.has_room:
@@ -205,7 +215,10 @@ class WorkerCell(Cell):
 
     def _wake(self) -> None:
         inc = self._inc
-        if inc is not None and inc.runner is None and inc.started and inc.ending is None and len(self.mailbox):
+        if inc is None or not inc.started or inc.ending is not None:
+            return
+        # A runner that is done did not end by itself: someone cancelled it, maybe before its first step.
+        if (inc.runner is None or inc.runner.done()) and len(self.mailbox):
             self._run(inc, self._drain(inc))
 
     async def _drain(self, inc: Incarnation) -> None:  # noqa: C901 - one loop, so that a message costs one await
@@ -220,7 +233,7 @@ class WorkerCell(Cell):
                 break
             if self._senders:
                 self._admit_senders()
-            if envelope.is_dead:
+            if envelope.is_dead or (envelope.owner is not None and envelope.owner is not inc):
                 continue
             inc.current = envelope
             try:
@@ -230,7 +243,9 @@ class WorkerCell(Cell):
                     raise
                 self._crash(inc, error)
                 break
-            except Exception as error:  # noqa: BLE001 - whatever a user's handler raises is a crash
+            except FOR_THE_HOST:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a user's handler raises is a crash
                 self._crash(inc, error)
                 break
             if inc.fenced:
@@ -262,7 +277,7 @@ class WorkerCell(Cell):
             failure.__cause__ = error
             self._bounce(envelope, DeadLetterReason.CRASHED, failure)
 
-    def task_crashed(self, inc: Incarnation, error: Exception) -> None:
+    def task_crashed(self, inc: Incarnation, error: BaseException) -> None:
         """A task of the incarnation raised."""
         if inc is self._inc and (inc.started or inc.ending is None):
             self._begin_end(inc, Crash(error) if inc.started else StartFailure(error))
@@ -382,7 +397,7 @@ class WorkerCell(Cell):
         if inc is self._inc and not inc.fenced:
             if inc.watching is not None:
                 inc.watching.discard(down.ref.cell)
-            self.put_unbounded(Envelope(down, lane=Lane.SYSTEM))
+            self.put_unbounded(Envelope(down, lane=Lane.SYSTEM), inc)
 
     def snapshot(self) -> ActorSnapshot:
         """How it stands now."""
