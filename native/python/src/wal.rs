@@ -302,6 +302,11 @@ fn event_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("seq", seq)?;
             dict.set_item("reason", reason)?;
         }
+        Event::CursorReset { destination, acked } => {
+            dict.set_item("kind", "cursor_reset")?;
+            dict.set_item("destination", destination)?;
+            dict.set_item("acked", acked)?;
+        }
         Event::Dropped { records, rows } => {
             dict.set_item("kind", "dropped")?;
             dict.set_item("records", records)?;

@@ -29,6 +29,8 @@ pub enum WalError {
     UnknownDestination(String),
     /// An argument or option is wrong; nothing was done.
     Invalid(String),
+    /// Another program holds the file at the moment: retry later.
+    Busy(String),
     /// Anything else that the storage reported.
     Storage(String),
 }
@@ -36,7 +38,7 @@ pub enum WalError {
 impl WalError {
     /// True if the database reported it, so that the transaction cannot be trusted any more.
     pub(crate) fn is_storage(&self) -> bool {
-        matches!(self, Self::Corrupt(_) | Self::Storage(_))
+        matches!(self, Self::Corrupt(_) | Self::Busy(_) | Self::Storage(_))
             || matches!(self, Self::Full(text) if text.starts_with(DISK))
     }
 }
@@ -52,6 +54,7 @@ impl fmt::Display for WalError {
             | Self::Locked(text)
             | Self::Foreign(text)
             | Self::Invalid(text)
+            | Self::Busy(text)
             | Self::Storage(text) => f.write_str(text),
             Self::Closed => f.write_str("the buffer is closed"),
             Self::TooLarge { bytes, limit } => write!(
@@ -93,6 +96,9 @@ impl From<rusqlite::Error> for WalError {
             Some(
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch,
             ) => Self::Corrupt(format!("the buffer's file is damaged: {error}")),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(format!(
+                "another program holds the buffer's file, try again once it has let go: {error}"
+            )),
             _ => Self::Storage(format!("the buffer's storage failed: {error}")),
         }
     }

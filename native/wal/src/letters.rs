@@ -147,10 +147,15 @@ impl Store {
 
     /// Keeps the quarantine to its cap.
     pub(crate) fn trim_quarantine(&mut self) -> Result<(), WalError> {
+        let most = i64::try_from(self.options.max_bytes / 10).unwrap_or(i64::MAX);
         let gone = self
             .connection
-            .prepare_cached("DELETE FROM quarantine WHERE id<=(SELECT max(id) FROM quarantine)-?1")?
-            .execute([QUARANTINE_ROWS])?;
+            .prepare_cached(
+                "DELETE FROM quarantine WHERE id<=(SELECT max(id) FROM quarantine)-?1 OR id IN (
+                    SELECT id FROM (SELECT id, sum(length(payload)) OVER (ORDER BY id DESC) AS bytes FROM quarantine)
+                    WHERE bytes>?2)",
+            )?
+            .execute([QUARANTINE_ROWS, most])?;
         self.counters.quarantined = self.counters.quarantined.saturating_sub(gone as u64);
         Ok(())
     }

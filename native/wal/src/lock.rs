@@ -10,6 +10,7 @@ use crate::WalError;
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
+    path: PathBuf,
 }
 
 impl Lock {
@@ -43,7 +44,14 @@ impl Lock {
         let _ = file
             .set_len(0)
             .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
-        Ok(Self { file })
+        Ok(Self { file, path })
+    }
+}
+
+impl Lock {
+    /// True if somebody has deleted the lock file: then it keeps nobody out any more.
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(std::fs::metadata(&self.path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 }
 

@@ -32,9 +32,9 @@ pub enum Answer {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The file was unreadable: put aside under this path, a fresh one is in use.
+    /// The file was unreadable and put aside, or deleted by somebody; a fresh one is in use.
     Recovered {
-        /// Where the damaged file is.
+        /// Where the damaged file is; where the fresh one is, if the old one was deleted.
         path: String,
         /// What was found.
         reason: String,
@@ -49,6 +49,13 @@ pub enum Event {
         seq: u64,
         /// What was found.
         reason: String,
+    },
+    /// A cursor did not match its checksum: the destination gets everything that is kept, some of it again.
+    CursorReset {
+        /// The destination.
+        destination: String,
+        /// Where its cursor stands now.
+        acked: u64,
     },
     /// Records were deleted to make room.
     Dropped {

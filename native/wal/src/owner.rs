@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::gathering::gather;
 use crate::lock::Lock;
 use crate::outbox::{Answer, Outbox, Ticket};
-use crate::salvage::{Known, recover};
+use crate::salvage::{Known, make_again, open, recover};
 use crate::store::{Refusal, Store, unsigned};
 use crate::wal::Opened;
 use crate::{NewRecord, Options, Start, WalError};
@@ -78,14 +78,9 @@ impl Op {
         )
     }
 
+    /// Anything but an append: a read may quarantine, and whatever meets damage makes a fresh file.
     fn may_make_room(&self) -> bool {
-        matches!(
-            self,
-            Self::Ack { .. }
-                | Self::Forget { .. }
-                | Self::DeleteDeadLetter { .. }
-                | Self::DiskLow(_)
-        )
+        !matches!(self, Self::Append(_))
     }
 }
 
@@ -102,7 +97,11 @@ const REOPEN: Duration = Duration::from_secs(1);
 
 enum State {
     Open(Box<Store>),
-    Broken { reason: WalError, until: Instant },
+    Broken {
+        reason: WalError,
+        until: Instant,
+        known: Known,
+    },
 }
 
 #[derive(Default)]
@@ -153,7 +152,7 @@ impl Owner {
             receiver,
             outbox,
         } = self;
-        let opened = take_lock(&path).and_then(|lock| Ok((lock, open(&path, &options)?)));
+        let opened = take_lock(&path).and_then(|lock| Ok((lock, open(&path, &options, None)?)));
         let (lock, store) = match opened {
             Ok(both) => both,
             Err(error) => return first.answer(Err(error)),
@@ -170,12 +169,12 @@ impl Owner {
             state: State::Open(Box::new(store)),
             parked: VecDeque::new(),
             commits: Commits::default(),
+            lock,
         };
         desk.announce();
         let closing = desk.serve(&receiver);
         drop(receiver);
-        drop(desk);
-        drop(lock);
+        drop(desk); // the lock last of all
         if let Some(ticket) = closing {
             ticket.answer(Ok(Answer::Done));
         }
@@ -192,13 +191,6 @@ fn take_lock(path: &Path) -> Result<Lock, WalError> {
     Lock::take(path)
 }
 
-fn open(path: &Path, options: &Options) -> Result<Store, WalError> {
-    match Store::open(path, options) {
-        Err(WalError::Corrupt(reason)) => recover(path, options, &reason, None),
-        other => other,
-    }
-}
-
 struct Desk {
     path: PathBuf,
     options: Options,
@@ -206,6 +198,7 @@ struct Desk {
     state: State,
     parked: VecDeque<Command>,
     commits: Commits,
+    lock: Lock,
 }
 
 impl Desk {
@@ -239,11 +232,10 @@ impl Desk {
                 }
                 None => None,
             };
-            let made_room = group.iter().any(|command| command.op.may_make_room());
+            let may_have_made_room = group.iter().any(|command| command.op.may_make_room());
             self.execute(group);
-            if made_room && !self.parked.is_empty() {
-                let parked = std::mem::take(&mut self.parked);
-                self.execute(parked.into());
+            if may_have_made_room {
+                self.try_parked();
             }
             untidy = true;
             if closing.is_some() {
@@ -251,6 +243,12 @@ impl Desk {
             }
             self.announce();
         }
+    }
+
+    /// Tries what waits for room once more.
+    fn try_parked(&mut self) {
+        let parked = std::mem::take(&mut self.parked);
+        self.execute(parked.into());
     }
 
     /// Hands out answers and events.
@@ -271,6 +269,7 @@ impl Desk {
             Ok(more) => more,
             Err(WalError::Corrupt(reason)) => {
                 self.recover(&reason);
+                self.try_parked();
                 self.announce();
                 false
             }
@@ -285,6 +284,13 @@ impl Desk {
         let ops: Vec<&Op> = group.iter().map(|command| &command.op).collect();
         match self.transact(&ops) {
             Ok(answers) => self.reply(group.into_iter().zip(answers)),
+            Err(error @ WalError::Busy(_)) => {
+                // It has waited for all of them: not once more for each.
+                self.reply(group.into_iter().map(|command| {
+                    let refusal = Err(Refusal::Failed(error.clone()));
+                    (command, refusal)
+                }));
+            }
             Err(error) => {
                 // One command spoiled the transaction for all: each now gets its own, and its own error.
                 let alone = group.len() == 1;
@@ -330,10 +336,13 @@ impl Desk {
     /// Runs operations in one transaction. An error means that none of them happened.
     fn transact(&mut self, ops: &[&Op]) -> Result<Vec<Result<Answer, Refusal>>, WalError> {
         self.reopen()?;
+        let writes = ops.iter().any(|op| op.writes());
+        if writes {
+            self.make_again_if_deleted()?;
+        }
         let State::Open(store) = &mut self.state else {
             return Err(WalError::Closed);
         };
-        let writes = ops.iter().any(|op| op.writes());
         if writes {
             let coming: u64 = ops.iter().map(|op| op.weight() as u64).sum();
             let coming = coming + coming / 8 + (64 << 10);
@@ -407,11 +416,7 @@ impl Desk {
 
     /// Puts the file aside and goes on with a fresh one.
     fn recover(&mut self, reason: &str) -> bool {
-        let broken = State::Broken {
-            reason: WalError::Corrupt(reason.to_owned()),
-            until: Instant::now(),
-        };
-        let State::Open(store) = std::mem::replace(&mut self.state, broken) else {
+        let State::Open(store) = &self.state else {
             return false;
         };
         let (before, disk_low, events) = (store.counters, store.disk_low, store.events.clone());
@@ -420,7 +425,11 @@ impl Desk {
             last_seq: before.last_seq,
             records: before.records,
         };
-        drop(store); // the file must be closed before it is renamed
+        self.state = State::Broken {
+            reason: WalError::Corrupt(reason.to_owned()),
+            until: Instant::now(),
+            known: known.clone(),
+        }; // the file must be closed before it is renamed
         match recover(&self.path, &self.options, reason, Some(&known)) {
             Ok(mut fresh) => {
                 fresh.counters.appended_records = before.appended_records;
@@ -434,20 +443,45 @@ impl Desk {
                 self.state = State::Broken {
                     reason: error,
                     until: Instant::now() + REOPEN,
+                    known,
                 };
                 false
             }
         }
     }
 
+    fn make_again_if_deleted(&mut self) -> Result<(), WalError> {
+        let State::Open(store) = &self.state else {
+            return Ok(());
+        };
+        if !store.is_deleted() {
+            return Ok(());
+        }
+        if self.lock.is_deleted() {
+            self.lock = take_lock(&self.path)?;
+        }
+        let mut fresh = make_again(store, &self.options)?;
+        fresh.counters.appended_records = store.counters.appended_records;
+        fresh.counters.appended_rows = store.counters.appended_rows;
+        fresh.disk_low = store.disk_low;
+        fresh.events.splice(0..0, store.events.clone());
+        self.state = State::Open(Box::new(fresh));
+        Ok(())
+    }
+
     fn reopen(&mut self) -> Result<(), WalError> {
-        let State::Broken { reason, until } = &self.state else {
+        let State::Broken {
+            reason,
+            until,
+            known,
+        } = &self.state
+        else {
             return Ok(());
         };
         if Instant::now() < *until {
             return Err(reason.clone());
         }
-        match open(&self.path, &self.options) {
+        match open(&self.path, &self.options, Some(known)) {
             Ok(store) => {
                 self.state = State::Open(Box::new(store));
                 Ok(())
@@ -456,6 +490,7 @@ impl Desk {
                 self.state = State::Broken {
                     reason: error.clone(),
                     until: Instant::now() + REOPEN,
+                    known: known.clone(),
                 };
                 Err(error)
             }

@@ -108,6 +108,11 @@ pub struct Statistics {
     pub cursors: Vec<Cursor>,
 }
 
+/// CRC32C over a cursor, so that a flipped bit cannot make it pass over records.
+pub(crate) fn cursor_checksum(destination: &str, acked: i64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&acked.to_le_bytes()), destination.as_bytes())
+}
+
 /// CRC32C over every column, so that a flipped bit anywhere in a row is found.
 pub(crate) fn checksum(seq: i64, content: &NewRecord) -> u32 {
     let mut crc = crc32c::crc32c(&seq.to_le_bytes());

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::lock::beside;
 use crate::outbox::Event;
+use crate::record::cursor_checksum;
 use crate::schema;
 use crate::store::{Store, now_ns, record_of, unsigned};
 use crate::{Gap, Options, Record, WalError};
@@ -26,6 +27,32 @@ pub(crate) struct Known {
     pub(crate) records: u64,
 }
 
+/// The damaged file's name until everything has been carried over: whoever finds it takes up the salvage again.
+const PASSING: &str = ".damaged";
+const PARTS: [&str; 2] = ["-wal", "-shm"];
+
+/// Opens the file; a damaged one is put aside, and one whose salvage was cut short is salvaged again.
+pub(crate) fn open(
+    path: &Path,
+    options: &Options,
+    known: Option<&Known>,
+) -> Result<Store, WalError> {
+    if beside(path, PASSING).exists() {
+        return salvage(path, options, "its salvage was cut short", known);
+    }
+    match Store::open(path, options) {
+        Ok(mut store) => {
+            // A file that is new under its readers must not give places again that they know under this identity.
+            if let Some(known) = known.filter(|known| known.buffer_id != store.buffer_id) {
+                adopt(&mut store, &known.buffer_id, &[], known.last_seq)?;
+            }
+            Ok(store)
+        }
+        Err(WalError::Corrupt(reason)) => recover(path, options, &reason, known),
+        Err(error) => Err(error),
+    }
+}
+
 /// Puts the file aside, opens a fresh one and fills it; the fresh store carries the event.
 pub(crate) fn recover(
     path: &Path,
@@ -33,18 +60,41 @@ pub(crate) fn recover(
     reason: &str,
     known: Option<&Known>,
 ) -> Result<Store, WalError> {
-    let aside = put_aside(path)?;
+    std::fs::rename(path, beside(path, PASSING))?;
+    salvage(path, options, reason, known)
+}
+
+fn salvage(
+    path: &Path,
+    options: &Options,
+    reason: &str,
+    known: Option<&Known>,
+) -> Result<Store, WalError> {
+    let passing = beside(path, PASSING);
+    let was_begun = path.exists();
+    for part in PARTS {
+        let (found, kept) = (beside(path, part), beside(&passing, part));
+        if was_begun || kept.exists() {
+            remove(&found)?; // of a fresh file that nobody has used yet
+        } else if found.exists() {
+            std::fs::rename(&found, &kept)?;
+        }
+    }
+    if was_begun {
+        remove(path)?;
+    }
     let mut store = Store::open(path, options)?;
     if let Some(known) = known {
         adopt(&mut store, &known.buffer_id, &[], known.last_seq)?;
     }
-    let mut carried = match schema::open_damaged(&aside) {
+    let mut carried = match schema::open_damaged(&passing) {
         Ok(damaged) => carry_over(&damaged, &mut store, known),
         Err(_) => Carried::default(), // nothing of it can be read: the file stays for a person to look at
     };
     if let Some(known) = known {
         note_unseen(&mut store, known, &mut carried);
     }
+    let aside = put_aside(path)?;
     store.events.push(Event::Recovered {
         path: aside.display().to_string(),
         reason: reason.to_owned(),
@@ -52,6 +102,33 @@ pub(crate) fn recover(
         lost: carried.lost,
     });
     Ok(store)
+}
+
+/// Makes a file again that somebody has deleted: the open connection still reads it.
+pub(crate) fn make_again(deleted: &Store, options: &Options) -> Result<Store, WalError> {
+    let mut store = Store::open(&deleted.path, options)?;
+    let known = Known {
+        buffer_id: deleted.buffer_id.clone(),
+        last_seq: deleted.counters.last_seq,
+        records: deleted.counters.records,
+    };
+    adopt(&mut store, &known.buffer_id, &[], known.last_seq)?;
+    let mut carried = carry_over(&deleted.connection, &mut store, Some(&known));
+    note_unseen(&mut store, &known, &mut carried);
+    store.events.push(Event::Recovered {
+        path: deleted.path.display().to_string(),
+        reason: "the file was deleted while it was in use".to_owned(),
+        saved: carried.saved,
+        lost: carried.lost,
+    });
+    Ok(store)
+}
+
+fn remove(path: &Path) -> Result<(), WalError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Counts the records that are neither carried over nor met in the damaged file.
@@ -72,6 +149,7 @@ fn note_unseen(store: &mut Store, known: &Known, carried: &mut Carried) {
     let _ = store.note_gap(&gap); // the event counts them too
 }
 
+/// Gives the damaged file the name that it keeps.
 fn put_aside(path: &Path) -> Result<PathBuf, WalError> {
     let stamp = now_ns() / 1_000_000;
     let mut aside = beside(path, &format!(".corrupt-{stamp}"));
@@ -80,13 +158,14 @@ fn put_aside(path: &Path) -> Result<PathBuf, WalError> {
         number += 1;
         aside = beside(path, &format!(".corrupt-{stamp}-{number}"));
     }
-    std::fs::rename(path, &aside)?;
-    for suffix in ["-wal", "-shm"] {
-        let part = beside(path, suffix);
-        if part.exists() {
-            std::fs::rename(&part, beside(&aside, suffix))?;
+    let passing = beside(path, PASSING);
+    for part in PARTS {
+        let found = beside(&passing, part);
+        if found.exists() {
+            std::fs::rename(&found, beside(&aside, part))?;
         }
     }
+    std::fs::rename(&passing, &aside)?; // last: without it the salvage is not over
     Ok(aside)
 }
 
@@ -113,9 +192,17 @@ fn carry_over(damaged: &Connection, store: &mut Store, known: Option<&Known>) ->
     else {
         return carried;
     };
+    // A cursor that cannot be believed stands before everything: whoever it belongs to gets some of it again.
     let cursors: Vec<(String, i64)> = cursors
         .into_iter()
-        .filter(|(_, acked)| (0..=last).contains(acked))
+        .map(|(destination, acked)| {
+            let acked = if (0..=last).contains(&acked) {
+                acked
+            } else {
+                0
+            };
+            (destination, acked)
+        })
         .collect();
     if adopt(store, &buffer_id, &cursors, last).is_err() {
         return carried;
@@ -178,9 +265,14 @@ fn identity(damaged: &Connection, cursors: &[(String, i64)]) -> Option<Known> {
 }
 
 fn cursors(damaged: &Connection) -> Result<Vec<(String, i64)>, WalError> {
-    let mut statement = damaged.prepare("SELECT destination, acked FROM cursors")?;
+    let mut statement = damaged.prepare("SELECT destination, acked, crc FROM cursors")?;
     let cursors = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([], |row| {
+            let (destination, acked, crc): (String, i64, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let is_sound = crc == i64::from(cursor_checksum(&destination, acked));
+            Ok((destination, if is_sound { acked } else { 0 }))
+        })?
         .collect::<Result<Vec<_>, _>>()?;
     Ok(cursors)
 }
@@ -196,10 +288,7 @@ fn adopt(
         [buffer_id],
     )?;
     for (destination, acked) in cursors {
-        store.connection.execute(
-            "INSERT OR REPLACE INTO cursors VALUES (?1,?2)",
-            (destination, acked),
-        )?;
+        store.put_cursor(destination, *acked)?;
     }
     buffer_id.clone_into(&mut store.buffer_id);
     store.counters.last_seq = last;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use crate::options::PAGE_BYTES;
 use crate::{Durability, Options, WalError};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Before this version two connections could damage the write-ahead file (the "WAL-reset" defect).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -19,7 +19,7 @@ const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE records(seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL,
     n INTEGER NOT NULL, codec INTEGER NOT NULL, crc INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE cursors(destination TEXT PRIMARY KEY, acked INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE cursors(destination TEXT PRIMARY KEY, acked INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE quarantine(id INTEGER PRIMARY KEY, seq INTEGER, stream, ts_min, ts_max, n, codec, crc, payload,
     reason TEXT NOT NULL, at_ns INTEGER NOT NULL);
 CREATE TABLE dead_letters(id INTEGER PRIMARY KEY, destination TEXT NOT NULL, seq INTEGER NOT NULL, stream TEXT NOT NULL,

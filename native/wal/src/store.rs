@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::lock::beside;
 use crate::outbox::Event;
-use crate::record::checksum;
+use crate::record::{checksum, cursor_checksum};
 use crate::schema::{self, meta_integer, set_meta_integer};
 use crate::{Cursor, Gap, NewRecord, OnFull, Options, Record, Start, Statistics, WalError};
 
@@ -109,7 +109,7 @@ impl Store {
         let quarantined: i64 =
             connection.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0))?;
         counters.quarantined = unsigned(quarantined);
-        Ok(Self {
+        let mut store = Self {
             connection,
             path: path.to_owned(),
             options: options.clone(),
@@ -117,7 +117,9 @@ impl Store {
             buffer_id,
             disk_low: false,
             events: Vec::new(),
-        })
+        };
+        store.slowest()?; // a damaged cursor is mended before anybody relies on it
+        Ok(store)
     }
 
     /// Appends one record and gives its place.
@@ -165,26 +167,75 @@ impl Store {
     }
 
     /// Where a destination stands.
-    pub(crate) fn cursor(&self, destination: &str) -> Result<i64, WalError> {
-        self.connection
-            .prepare_cached("SELECT acked FROM cursors WHERE destination=?1")?
-            .query_row([destination], |row| row.get(0))
+    pub(crate) fn cursor(&mut self, destination: &str) -> Result<i64, WalError> {
+        let (acked, crc): (i64, i64) = self
+            .connection
+            .prepare_cached("SELECT acked, crc FROM cursors WHERE destination=?1")?
+            .query_row([destination], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?
-            .ok_or_else(|| WalError::UnknownDestination(destination.to_owned()))
+            .ok_or_else(|| WalError::UnknownDestination(destination.to_owned()))?;
+        if crc == i64::from(cursor_checksum(destination, acked)) {
+            return Ok(acked);
+        }
+        self.reset_cursor(destination)
+    }
+
+    /// The cursor that is furthest behind; `None` without destinations.
+    fn slowest(&mut self) -> Result<Option<i64>, WalError> {
+        let cursors: Vec<(String, i64, i64)> = self
+            .connection
+            .prepare_cached("SELECT destination, acked, crc FROM cursors")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut slowest: Option<i64> = None;
+        for (destination, acked, crc) in cursors {
+            let acked = if crc == i64::from(cursor_checksum(&destination, acked)) {
+                acked
+            } else {
+                self.reset_cursor(&destination)?
+            };
+            slowest = Some(slowest.map_or(acked, |least| least.min(acked)));
+        }
+        Ok(slowest)
+    }
+
+    /// Puts a cursor that cannot be believed before the oldest record kept: some may go out twice, none is passed over.
+    fn reset_cursor(&mut self, destination: &str) -> Result<i64, WalError> {
+        let acked = self
+            .first_seq()?
+            .map_or(self.counters.last_seq, |first| first - 1);
+        self.put_cursor(destination, acked)?;
+        self.events.push(Event::CursorReset {
+            destination: destination.to_owned(),
+            acked: unsigned(acked),
+        });
+        Ok(acked)
+    }
+
+    /// Writes a cursor with its checksum.
+    pub(crate) fn put_cursor(&self, destination: &str, acked: i64) -> Result<(), WalError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1,?2,?3)")?
+            .execute((destination, acked, cursor_checksum(destination, acked)))?;
+        Ok(())
     }
 
     /// Registers a destination or finds it.
-    pub(crate) fn register(&self, destination: &str, start: Start) -> Result<u64, WalError> {
+    pub(crate) fn register(&mut self, destination: &str, start: Start) -> Result<u64, WalError> {
         let begin = match start {
             Start::Now => self.counters.last_seq,
             Start::Oldest => self
                 .first_seq()?
                 .map_or(self.counters.last_seq, |first| first - 1),
         };
-        self.connection
-            .prepare_cached("INSERT OR IGNORE INTO cursors VALUES (?1,?2)")?
-            .execute((destination, begin))?;
-        Ok(unsigned(self.cursor(destination)?))
+        match self.cursor(destination) {
+            Ok(acked) => Ok(unsigned(acked)),
+            Err(WalError::UnknownDestination(_)) => {
+                self.put_cursor(destination, begin)?;
+                Ok(unsigned(begin))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets a destination.
@@ -209,19 +260,13 @@ impl Store {
         if seq <= cursor {
             return Ok(unsigned(cursor)); // late or repeated: a cursor never moves back
         }
-        self.connection
-            .prepare_cached("UPDATE cursors SET acked=?2 WHERE destination=?1")?
-            .execute((destination, seq))?;
+        self.put_cursor(destination, seq)?;
         self.delete_acknowledged()?;
         Ok(unsigned(seq))
     }
 
     fn delete_acknowledged(&mut self) -> Result<(), WalError> {
-        let slowest: Option<i64> = self
-            .connection
-            .prepare_cached("SELECT min(acked) FROM cursors")?
-            .query_row([], |row| row.get(0))?;
-        if let Some(slowest) = slowest {
+        if let Some(slowest) = self.slowest()? {
             self.delete_through(slowest)?;
         }
         Ok(())
@@ -325,12 +370,18 @@ impl Store {
                 "SELECT coalesce(CAST(n AS INTEGER),0), coalesce(length(payload),0) FROM records WHERE seq=?1",
             )?
             .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO quarantine SELECT NULL, seq, stream, ts_min, ts_max, n, codec, crc, payload, ?2, ?3
-                 FROM records WHERE seq=?1",
-            )?
-            .execute((seq, reason, now_ns()))?;
+        // The copy is for a person to look at. Without room for it the row goes all the same: it must not keep the
+        // sound ones behind it from leaving.
+        let has_room = self.has_room(pages_for(usize::try_from(bytes).unwrap_or(0)))?;
+        if has_room {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO quarantine SELECT NULL, seq, stream, ts_min, ts_max, n, codec, crc, payload, ?2, ?3
+                     FROM records WHERE seq=?1",
+                )?
+                .execute((seq, reason, now_ns()))?;
+            self.counters.quarantined += 1;
+        }
         let deleted = self
             .connection
             .prepare_cached("DELETE FROM records WHERE seq=?1")?
@@ -341,7 +392,6 @@ impl Store {
             )));
         }
         self.uncount(1, unsigned(rows), unsigned(bytes));
-        self.counters.quarantined += 1;
         self.events.push(Event::Quarantined {
             seq: unsigned(seq),
             reason: reason.to_owned(),
@@ -405,6 +455,11 @@ impl Store {
     /// Size of the write-ahead file.
     pub(crate) fn wal_bytes(&self) -> u64 {
         std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |found| found.len())
+    }
+
+    /// True if somebody has deleted the file: what is written to it now is lost when it is closed.
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(std::fs::metadata(&self.path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// Empties the write-ahead file into the database.
