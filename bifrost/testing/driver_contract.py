@@ -299,19 +299,21 @@ class DriverContract(abc.ABC):
         """Nothing waits for ever, and what was read before does not stand for what was not read."""
         async with self.device(), self._linked() as driver:
             await self._connect(driver)
-            plan = driver.plan([tag for tag, _ in self.known()])
-            assert _good(await driver.read(plan, timeout=_TIMEOUT))
+            tags = [tag for tag, _ in self.known()]
+            plans = [driver.plan(tags[:1]), driver.plan(tags)]
+            for plan in plans:
+                assert _good(await driver.read(plan, timeout=_TIMEOUT))
             await self.mute()
-            async with asyncio.timeout(_PATIENCE):
-                try:
-                    readings = await driver.read(plan, timeout=_SHORT)
-                except NotConnected:
-                    return
-            assert set(readings.values) == {None}
-            assert readings.status is not None
-            assert {quality_of(status) for status in readings.status} == {Quality.BAD}
-            assert len(readings.status) == plan.total
-            assert driver.degraded is True
+            for plan in plans:
+                readings = await _read_or_none(driver, plan, _SHORT)
+                if readings is None:
+                    return  # a driver may give a silent link up
+                assert set(readings.values) == {None}
+                assert readings.status is not None
+                assert {quality_of(status) for status in readings.status} == {Quality.BAD}
+                assert len(readings.status) == plan.total
+                assert all(slot in readings.errors for slot in range(plan.total))
+                assert driver.degraded is True
 
     async def test_a_late_answer_is_not_taken_for_another_one(self) -> None:
         """After a read that was cancelled or too late, the next brings its own values or none."""

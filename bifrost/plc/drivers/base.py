@@ -62,7 +62,7 @@ class Plan(Protocol):
 
     @property
     def slots(self) -> Sequence[int]:
-        """Where each tag's first value stands in `Readings.values`."""
+        """Where each tag's first value stands in `Readings.values`: in the order of the tags, without holes."""
         ...
 
     @property
