@@ -230,6 +230,24 @@ async def test_a_silent_unit_does_not_starve_the_others() -> None:
         assert plc.stats.connects == 1
 
 
+@pytest.mark.parametrize("dead", [1, 2])
+async def test_a_silent_unit_with_many_blocks_does_not_cost_the_others_their_link(dead: int) -> None:
+    """However many requests it takes, before or after the others': the link lives, and so do the others' values."""
+
+    async def all_but_one(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if request[6] != dead:
+            writer.write(good(request))
+
+    tags = [Tag("alive", f"{3 - dead}!HR1"), *(Tag(f"dead{at}", f"{dead}!HR{at}") for at in range(1, 1000, 200))]
+    async with scripted_device(all_but_one) as device, connection(device.port, timeout=0.05) as plc:
+        for _ in range(4):
+            readings = await plc.read_tags(tags)
+            assert readings["alive"].value == 42
+            assert readings["dead1"].status == StatusCode.BAD_TIMEOUT
+        assert [request[6] for request in device.requests].count(dead) == 3
+        assert plc.stats.connects == 1
+
+
 async def test_a_busy_device_is_asked_again_a_little_later() -> None:
     """Exception 6 is about now, not about the address."""
 

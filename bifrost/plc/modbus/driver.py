@@ -107,12 +107,20 @@ class ModbusTcpDriver:
                 block.decode(await link.exchange(block.frame, block.unit, timeout), values)
                 if health.troubled:
                     health.answered(block.unit)
+                else:
+                    health.last_good = block.unit
             except BifrostError as error:
                 if repair is None:
                     repair = Repair(link, health, values, errors, timeout=timeout, clock=self._clock)
                 await repair.settle(block, error)
         if repair is not None:
             self._learn(plan, repair)
+            if health.link_is_dead:
+                # Accepted, but dead: nobody answers. A new link is the only cure for a half-open one.
+                text = f"the link was given up after {health.bad_in_a_row} requests in vain: {repair.unanswered}"
+                gone = NotConnected(text)
+                link.abort(gone)
+                raise gone
         arrived_ns = self._clock.time_ns()
         return _with_status(values, errors, arrived_ns) if errors else Readings(values, arrived_ns)
 

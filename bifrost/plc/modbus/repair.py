@@ -34,6 +34,7 @@ class Repair:
         barriers: stretches that no request may read across.
         faults: exception answers that came.
         malformed: answers that did not fit their request.
+        unanswered: what went wrong with the last request that got no valid answer.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Repair:
         self.barriers: list[tuple[int, int, int, int]] = []
         self.faults = 0
         self.malformed = 0
+        self.unanswered: BifrostError | None = None
         self._link = link
         self._health = health
         self._values = values
@@ -61,12 +63,12 @@ class Repair:
         """Save what can be saved of a block that failed.
 
         Raises:
-            NotConnected: the link is gone, or was given up because nothing answers.
+            NotConnected: the link is gone.
         """
         if not self._link.connected:
             raise error if isinstance(error, NotConnected) else NotConnected(f"the link was closed: {error}")
         if not isinstance(error, ModbusFault):
-            self._unanswered(block.unit, error)
+            self._note_unanswered(block.unit, error)
             spread(self._errors, block, error)
             return
         self.faults += 1
@@ -78,15 +80,11 @@ class Repair:
         else:
             spread(self._errors, block, error)
 
-    def _unanswered(self, unit: int, error: BifrostError) -> None:
+    def _note_unanswered(self, unit: int, error: BifrostError) -> None:
         timeout = isinstance(error, LinkTimeout)
         self.malformed += not timeout
         self._health.failed(unit, self._clock.monotonic(), timeout=timeout)
-        if self._health.link_is_dead:
-            # Accepted, but dead: nobody answers. A new link is the only cure for a half-open one.
-            gone = NotConnected(f"the link was given up after {self._health.bad_in_a_row} requests in vain: {error}")
-            self._link.abort(gone)
-            raise gone
+        self.unanswered = error
 
     async def _ask(self, block: ModbusBlock) -> BifrostError | None:
         try:

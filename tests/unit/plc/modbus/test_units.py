@@ -33,3 +33,14 @@ def test_a_link_is_dead_only_if_nothing_is_answered() -> None:
     assert health.link_is_dead
     health.answered(4)
     assert not health.link_is_dead
+
+
+def test_a_unit_that_is_off_is_no_proof_against_the_link() -> None:
+    """However often it is asked in a row; only when the unit that answered last fails too, the link is dead."""
+    health = UnitHealth(probe_interval=5.0)
+    health.answered(1)
+    for _ in range(10):
+        health.failed(2, 0.0, timeout=True)
+    assert not health.link_is_dead
+    health.failed(1, 0.0, timeout=True)
+    assert health.link_is_dead
