@@ -15,7 +15,8 @@ import pytest
 
 from bifrost.bridge.buffering import WalEvent, WalSettings, WalSink, WriteAheadLog
 from bifrost.core.batch import Batch
-from bifrost.errors import BufferClosed, BufferFull, ConfigError, RetryLater, WalError
+from bifrost.core.clock import SystemClock
+from bifrost.errors import BufferClosed, BufferFull, ConfigError, Rejected, RetryLater, WalError
 
 
 def batch(number: int, size: int = 9_000) -> Batch:
@@ -35,6 +36,17 @@ async def fill(log: WriteAheadLog, *, timeout: float | None = 30.0) -> list[int]
 
 
 FULL: list[Exception] = []
+
+
+class EverySecond(SystemClock):
+    """A clock on which a second passes between any two looks."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 1.0
+        return self._now
 
 
 def contents(path: str | int) -> bytes:
@@ -122,6 +134,81 @@ async def test_a_blocked_append_ends_with_its_deadline_or_with_room(tmp_path: Pa
         assert not waiting.done()
         await log.ack("cloud", stored)
         assert await asyncio.wait_for(waiting, 5) > stored
+
+
+async def test_a_batch_that_waited_for_room_is_stored_once(tmp_path: Path) -> None:
+    """However often a pipeline gives up waiting and comes back with the same batch, it has one place in the log."""
+    settings = WalSettings(path=str(tmp_path / "wal.sqlite"), max_bytes=1 << 20, on_full="block")
+    async with await WriteAheadLog.open(settings) as log:
+        await log.register_destination("cloud")
+        stored = len(await fill(log, timeout=0.2))
+        FULL.pop()
+        blocked = (await log.statistics()).blocked  # what `fill` left behind
+        sink, late = WalSink(log, timeout=0.05), batch(5_000)
+        for _ in range(5):
+            with pytest.raises(RetryLater):
+                await sink.write(late)
+        with pytest.raises(TimeoutError):  # a stage that is less patient than the sink
+            async with asyncio.timeout(0.01):
+                await sink.write(late)
+        assert (await log.statistics()).blocked == blocked + 1
+        await log.ack("cloud", stored)
+        await sink.write(late)
+        await sink.write(batch(5_001))
+        sequences = [record.batch().sequence for record in await log.read("cloud", limit=1_000)]
+    assert sequences[-2:] == [5_000, 5_001]
+    assert len(sequences) == len(set(sequences))
+
+
+async def test_a_batch_that_is_too_large_goes_in_parts(tmp_path: Path) -> None:
+    """A pipeline cannot make its batch smaller: the sink does, in order; only a row that never fits is rejected."""
+    settings = WalSettings(path=str(tmp_path / "wal.sqlite"), max_bytes=1 << 20)
+    large = Batch.concat([batch(number, 30_000) for number in range(20)])
+    async with await WriteAheadLog.open(settings) as log:
+        await log.register_destination("cloud")
+        await WalSink(log).write(large)
+        with pytest.raises(Rejected):
+            await WalSink(log).write(batch(1, 200_000))
+        records = await log.read("cloud", limit=100, max_bytes=1 << 24)
+    assert len(records) > 1
+    assert [row for record in records for row in record.batch().rows()] == large.rows()
+
+
+async def test_a_file_that_another_program_holds_loses_no_batch(tmp_path: Path) -> None:
+    """A person who looks into the file with a transaction open delays the pipeline, and that is all."""
+    path = tmp_path / "wal.sqlite"
+    async with await WriteAheadLog.open(WalSettings(path=str(path))) as log:
+        await log.append(batch(1))
+        code = (
+            "import sqlite3, sys; held = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "held.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.read()"
+        )
+        holder = subprocess.Popen(  # noqa: ASYNC220 - forking takes a moment, and nothing else runs on this loop
+            [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(RetryLater, match="another program"):
+                await WalSink(log).write(batch(2))
+            holder.kill()
+        await WalSink(log).write(batch(2))
+        assert (await log.statistics()).records == 2
+
+
+async def test_a_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
+    """Somebody empties the data directory under a running gateway: nothing that was acknowledged is lost."""
+    folder = tmp_path / "data"
+    events: list[WalEvent] = []
+    settings = WalSettings(path=str(folder / "wal.sqlite"), min_free_disk=1)
+    async with await WriteAheadLog.open(settings, on_event=events.append, clock=EverySecond()) as log:
+        await log.register_destination("cloud")
+        acknowledged = [await log.append(batch(number)) for number in range(5)]
+        await asyncio.to_thread(shutil.rmtree, folder)
+        acknowledged.append(await log.append(batch(5)))
+    assert [event.kind for event in events] == ["recovered"]
+    async with await WriteAheadLog.open(settings) as log:
+        assert await everything(log) == acknowledged
 
 
 async def test_low_disk_space_stops_growth(tmp_path: Path) -> None:

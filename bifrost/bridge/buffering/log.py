@@ -280,7 +280,10 @@ class WriteAheadLog:
         if reserve is None or now < self._next_disk_check:
             return
         self._next_disk_check = now + _DISK_CHECK
-        low = shutil.disk_usage(Path(self._settings.path).parent).free < reserve
+        try:
+            low = shutil.disk_usage(Path(self._settings.path).parent).free < reserve
+        except OSError:
+            return  # the folder is gone: the append itself makes it again, or tells what is wrong with the disk
         if low != self._disk_low:
             self._disk_low = low
             native.set_disk_low(low)

@@ -84,9 +84,11 @@ class WalEvent(msgspec.Struct, frozen=True):
     """Something that people should know.
 
     Attributes:
-        kind: ``recovered`` (a damaged file was put aside), ``quarantined`` (a row did not match its checksum),
-            ``dropped`` (the oldest records made room).
-        details: the facts: `path`, `reason`, `saved`, `lost`; `seq`, `reason`; `records`, `rows`.
+        kind: ``recovered`` (a damaged file was put aside, or one that somebody deleted was made again), ``quarantined``
+            (a row did not match its checksum), ``cursor_reset`` (a cursor did not: its destination gets some records
+            again), ``dropped`` (the oldest records made room).
+        details: the facts: `path`, `reason`, `saved`, `lost`; `seq`, `reason`; `destination`, `acked`; `records`,
+            `rows`.
     """
 
     kind: str
