@@ -44,7 +44,7 @@ pub struct WindowStatistics {
     pub rows: u64,
     /// Rows whose window had been emitted; dropped.
     pub late: u64,
-    /// Rows ahead of the wall clock by more than allowed; used, but without moving time.
+    /// Rows ahead of the wall clock by more than allowed; used, but they move time no further than the wall clock.
     pub future: u64,
     /// Rows of BAD quality; not in any number.
     pub bad: u64,
@@ -73,6 +73,15 @@ pub struct TumblingWindows {
     index: HashMap<Box<str>, usize>,
     tags: Vec<TagState>,
     statistics: WindowStatistics,
+}
+
+/// The clocks at the moment of a batch.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: i64,
+    /// Beyond this a row's own time is not believed.
+    horizon: i64,
+    monotonic: i64,
 }
 
 type Closed = Vec<(i64, usize, Accumulator)>;
@@ -118,7 +127,11 @@ impl TumblingWindows {
     ) -> Result<Columns, SeriesError> {
         let mut closed = Closed::new();
         let mut states: Vec<Option<Option<usize>>> = vec![None; columns.tags().len()];
-        let horizon = now_ns.saturating_add(self.options.max_future_ns);
+        let clock = Clock {
+            now: now_ns,
+            horizon: now_ns.saturating_add(self.options.max_future_ns),
+            monotonic: monotonic_ns,
+        };
         for row in columns.rows() {
             self.statistics.rows += 1;
             let known = states.get(row.tag_id as usize).copied().flatten();
@@ -133,7 +146,7 @@ impl TumblingWindows {
                 }
             };
             match state {
-                Some(state) => self.add(state, &row, horizon, monotonic_ns, &mut closed),
+                Some(state) => self.add(state, &row, clock, &mut closed),
                 None => self.statistics.overflowed += 1,
             }
         }
@@ -196,14 +209,7 @@ impl TumblingWindows {
         Some(position)
     }
 
-    fn add(
-        &mut self,
-        position: usize,
-        row: &Row<'_>,
-        horizon: i64,
-        monotonic_ns: i64,
-        closed: &mut Closed,
-    ) {
+    fn add(&mut self, position: usize, row: &Row<'_>, clock: Clock, closed: &mut Closed) {
         let Some(tag) = self.tags.get_mut(position) else {
             return;
         };
@@ -211,10 +217,14 @@ impl TumblingWindows {
         let size = self.options.size_ns;
         let since = row.source_ts.saturating_sub(self.options.offset_ns);
         let start = row.source_ts.saturating_sub(since.rem_euclid(size));
-        tag.last_seen_ns = monotonic_ns;
-        if row.source_ts > horizon {
+        tag.last_seen_ns = clock.monotonic;
+        // The wrong clock of one row must not close the windows of the others: it moves time as far as ours has come.
+        let reached = if row.source_ts > clock.horizon {
             statistics.future += 1;
-        }
+            clock.now
+        } else {
+            row.source_ts
+        };
         let bad = row.status >> 30 >= 2;
         let number = Number::of(row.value);
         if bad {
@@ -226,7 +236,9 @@ impl TumblingWindows {
         if start.saturating_add(size) <= tag.watermark {
             statistics.late += 1;
         } else if wanted {
-            match window(&mut tag.open, start) {
+            let (accumulator, pushed_out) = window(&mut tag.open, start);
+            statistics.overflowed += pushed_out;
+            match accumulator {
                 None => statistics.overflowed += 1,
                 Some(accumulator) if bad => accumulator.bad_status = Some(row.status),
                 Some(accumulator) => {
@@ -238,10 +250,7 @@ impl TumblingWindows {
                 }
             }
         }
-        let mark = row
-            .source_ts
-            .min(horizon)
-            .saturating_sub(self.options.max_out_of_order_ns);
+        let mark = reached.saturating_sub(self.options.max_out_of_order_ns);
         if mark > tag.watermark {
             tag.watermark = mark;
             close_until(tag, position, mark, size, closed);
@@ -277,17 +286,25 @@ impl TumblingWindows {
     }
 }
 
-/// The window that starts then, opening it if there is room.
-fn window(open: &mut Vec<(i64, Accumulator)>, start: i64) -> Option<&mut Accumulator> {
+/// The window that starts then, opening it if there is room, and how many numbers lost theirs: where all is full, the
+/// window that lies furthest ahead makes room, so that a wrong clock cannot fill the room of honest rows.
+fn window(open: &mut Vec<(i64, Accumulator)>, start: i64) -> (Option<&mut Accumulator>, u64) {
+    let mut pushed_out = 0;
     let place = match open.binary_search_by_key(&start, |(start, _)| *start) {
         Ok(place) => place,
-        Err(_) if open.len() >= MAX_OPEN => return None,
         Err(place) => {
+            if open.len() >= MAX_OPEN {
+                if place >= open.len() {
+                    return (None, 0);
+                }
+                pushed_out = open.pop().map_or(0, |(_, furthest)| furthest.count);
+            }
             open.insert(place, (start, Accumulator::new()));
             place
         }
     };
-    open.get_mut(place).map(|(_, accumulator)| accumulator)
+    let window = open.get_mut(place).map(|(_, accumulator)| accumulator);
+    (window, pushed_out)
 }
 
 /// Move the windows that end by `mark` to `closed`, oldest first.

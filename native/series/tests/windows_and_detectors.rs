@@ -64,13 +64,93 @@ fn a_row_from_the_future_closes_nothing_and_open_windows_stay_bounded() {
         .map(|step| (1_000 + step * 10, Value::I64(1), 0))
         .collect();
     windows.push(&rows(&[(0, Value::I64(1), 0)]), 0, 0).unwrap();
-    // The wall clock says 0 and 100 are allowed: the watermark may reach 98, which closes the window at 0 only.
-    assert_eq!(windows.push(&rows(&far), 0, 0).unwrap().len(), 1);
+    // The wall clock says 0 and 100 are allowed: not even the window at 0 is closed by them.
+    assert_eq!(windows.push(&rows(&far), 0, 0).unwrap().len(), 0);
     let statistics = windows.statistics();
     assert_eq!(
         (statistics.future, statistics.open, statistics.overflowed),
-        (1_000, 128, 872)
+        (1_000, 128, 873)
     );
+}
+
+#[test]
+fn rows_of_a_wrong_clock_cost_no_honest_row_its_window() {
+    let mut windows = windows(&[Aggregate::Count]);
+    let mut honest = 0;
+    for now in 0..1_000_i64 {
+        let wrong = (1_000_000 + now * 10, Value::I64(0), 0);
+        let right = (now, Value::I64(1), 0);
+        for row in windows.push(&rows(&[wrong, right]), now, 0).unwrap().rows() {
+            if let (true, Value::I64(count)) = (row.source_ts < 1_000_000, row.value.to_owned()) {
+                honest += count;
+            }
+        }
+    }
+    let statistics = windows.statistics();
+    // All but the last windows, which are open still.
+    assert_eq!((statistics.late, honest), (0, 990));
+    assert_eq!(statistics.overflowed, 1_000 - (statistics.open - 1));
+}
+
+fn judged(method: Method, cooldown_ns: i64, cells: &[(i64, f64)]) -> Vec<bool> {
+    let mut detector = Detector::new(DetectorOptions {
+        method,
+        on: None,
+        min_samples: 0,
+        learn_on_anomaly: false,
+        relearn_after: 0,
+        consecutive: 1,
+        cooldown_ns,
+    })
+    .unwrap();
+    let cells: Vec<_> = cells
+        .iter()
+        .map(|(time, value)| (*time, Value::F64(*value), 0))
+        .collect();
+    detector
+        .push(&rows(&cells))
+        .iter()
+        .map(|verdict| verdict.is_anomaly)
+        .collect()
+}
+
+const SECOND: i64 = 1_000_000_000;
+const FAR: i64 = i64::MAX / 2;
+
+#[test]
+fn one_row_of_a_wrong_clock_silences_no_detector() {
+    let limits = Method::Limits {
+        low: None,
+        high: Some(1.0),
+    };
+    assert_eq!(
+        judged(limits, SECOND, &[(FAR, 2.0), (SECOND, 2.0), (SECOND, 2.0)]),
+        [true, true, false]
+    );
+    let rate = Method::Rate {
+        max_per_second: 1.0,
+    };
+    assert_eq!(
+        judged(rate, 0, &[(FAR, 0.0), (SECOND, 0.0), (2 * SECOND, 9.0)]),
+        [false, false, true]
+    );
+    let flatline = Method::Flatline {
+        duration_ns: SECOND,
+        tolerance: 0.0,
+    };
+    assert_eq!(
+        judged(flatline, 0, &[(FAR, 5.0), (SECOND, 5.0), (3 * SECOND, 5.0)]),
+        [false, false, true]
+    );
+}
+
+#[test]
+fn a_row_that_comes_a_little_late_is_no_new_base_of_a_rate() {
+    let rate = Method::Rate {
+        max_per_second: 1.0,
+    };
+    let cells = [(10 * SECOND, 5.0), (9 * SECOND, 0.0), (11 * SECOND, 5.0)];
+    assert_eq!(judged(rate, 0, &cells), [false, false, false]);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::robust::Ring;
 use crate::error::SeriesError;
 
+/// A row so much older than the one before did not come late: the device's clock was set back, or had been wrong.
+const SET_BACK_NS: i64 = 60_000_000_000;
+
 /// How a number is judged.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
@@ -304,9 +307,14 @@ impl State {
             return;
         };
         match (&*last, method) {
-            (Some((_, base)), Method::Flatline { tolerance, .. })
-                if (value - base).abs() <= *tolerance => {}
-            (Some((before, _)), Method::Rate { .. }) if time <= *before => {}
+            (Some((since, base)), Method::Flatline { tolerance, .. })
+                if (value - base).abs() <= *tolerance =>
+            {
+                // A clock that was set back, or once was wrong: the value is as old as the oldest row that had it.
+                *last = Some((time.min(*since), *base));
+            }
+            (Some((before, _)), Method::Rate { .. })
+                if time <= *before && before.saturating_sub(time) <= SET_BACK_NS => {}
             _ => *last = Some((time, value)),
         }
     }

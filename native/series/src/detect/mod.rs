@@ -160,7 +160,8 @@ impl TagState {
         self.seen = self.seen.saturating_add(1);
         let cooling = self
             .reported_ns
-            .is_some_and(|reported| time.saturating_sub(reported) < options.cooldown_ns);
+            // Both ways: a report of a wrong clock, far ahead, must not silence the tag until then.
+            .is_some_and(|reported| time.abs_diff(reported) < options.cooldown_ns.unsigned_abs());
         let is_anomaly = beyond && self.run >= options.consecutive && !cooling;
         if is_anomaly {
             self.reported_ns = Some(time);
