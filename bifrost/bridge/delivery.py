@@ -19,7 +19,7 @@ from bifrost.bridge.retry import RetryDelay, RetrySettings
 from bifrost.bridge.statistics import UplinkStatistics
 from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused
 from bifrost.core.settings import Settings
-from bifrost.errors import LinkError, ProtocolError, WalError
+from bifrost.errors import ConfigError, LinkError, ProtocolError, WalError
 
 __all__ = ["Delivery", "DeliverySettings", "Transport", "TransportDefect"]
 
@@ -95,6 +95,7 @@ class Delivery:
         self._replay_until = 0
         self._send: _Send | None = None
         self._buffer_id = ""
+        self._is_registered = False
         self.statistics = UplinkStatistics(name=name)
 
     async def run(self) -> None:
@@ -149,9 +150,9 @@ class Delivery:
             return None if self._send is None else await self._finish_send(self._send)
         except LinkError as error:
             self._link_down(error)
-        except WalError as error:
-            self.statistics.last_error = str(error)
-            self._buffer_id = ""  # a damaged log may have forgotten its destinations: register again
+        except (WalError, TimeoutError) as error:
+            self.statistics.last_error = str(error) or "the write-ahead log did not answer in time"
+            self._is_registered = False  # a damaged log may have forgotten its destinations: register again
         return self._delay.next()
 
     def _link_down(self, error: LinkError) -> None:
@@ -166,7 +167,7 @@ class Delivery:
         self.statistics.connected = False
 
     async def _start_send(self) -> bool:
-        if not self._buffer_id:
+        if not self._is_registered:
             await self._register()
         if not self.statistics.connected:
             await self._transport.connect()
@@ -189,7 +190,11 @@ class Delivery:
         self.statistics.cursor = await self._port.register_destination(self._name, start=self._settings.start)
         log = await self._port.log()
         self._replay_until = log.last_seq  # an earlier incarnation may have sent these
-        self._buffer_id = log.buffer_id
+        if log.buffer_id != self._buffer_id:  # another file, with places of its own: nothing of it is settled yet
+            self._buffer_id = log.buffer_id
+            self._settled.clear()
+            self._attempts.clear()
+        self._is_registered = True
 
     async def _envelopes(self, records: Sequence[WalRecord]) -> list[Envelope]:
         items = []
@@ -260,9 +265,13 @@ class Delivery:
 
     async def _give_up(self, seq: int, reason: str) -> None:
         attempts = self._attempts.get(seq, 1)
-        await self._port.dead_letter(self._name, seq, reason, attempts=attempts)
-        _log.error("uplink %s: record %d is a dead letter after %d attempts: %s", self._name, seq, attempts, reason)
-        self.statistics.dead_lettered_records += 1
+        try:
+            await self._port.dead_letter(self._name, seq, reason, attempts=attempts)
+        except ConfigError as error:  # it made room for newer ones meanwhile, and is on record as a gap
+            _log.error("uplink %s: record %d was refused (%s) and is gone: %s", self._name, seq, reason, error)
+        else:
+            _log.error("uplink %s: record %d is a dead letter after %d attempts: %s", self._name, seq, attempts, reason)
+            self.statistics.dead_lettered_records += 1
         self._settle(seq)
 
     def _settle(self, seq: int) -> None:

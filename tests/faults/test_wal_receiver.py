@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from bifrost.bridge.buffering import WalSettings, WriteAheadLog
+from bifrost.bridge.buffering import WalRecord, WalSettings, WriteAheadLog
 from bifrost.bridge.buffering.port import WalPort
 from bifrost.bridge.delivery import Delivery, DeliverySettings, TransportDefect
 from bifrost.bridge.retry import RetrySettings
 from bifrost.core.batch import Batch
-from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome
+from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused
 from bifrost.errors import LinkError, LinkTimeout
 
 QUICK = DeliverySettings(retry=RetrySettings(base=0.002, cap=0.005), safety_poll=0.1, batch_records=6)
@@ -140,3 +140,112 @@ async def test_a_new_record_wakes_an_idle_reader_at_once(tmp_path: Path) -> None
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert receiver.order == list(range(1, 20))
+
+
+class Scripted:
+    """A transport that does what the test says with each send."""
+
+    def __init__(self, act: Callable[[Sequence[Envelope]], Awaitable[Sequence[Outcome]]]) -> None:
+        self._act = act
+        self.taken: list[tuple[str, int]] = []
+        self._news = asyncio.Event()
+
+    async def took(self, records: int) -> None:
+        while len(self.taken) < records:
+            self._news.clear()
+            await self._news.wait()
+
+    async def connect(self) -> None:
+        pass
+
+    async def deliver(self, items: Sequence[Envelope]) -> Sequence[Outcome]:
+        outcomes = await self._act(items)
+        self.taken += [
+            (item.buffer_id, item.seq)
+            for item, outcome in zip(items, outcomes, strict=True)
+            if isinstance(outcome, Delivered)
+        ]
+        self._news.set()
+        return outcomes
+
+
+async def test_a_refused_record_that_was_dropped_meanwhile_does_not_end_the_delivery(tmp_path: Path) -> None:
+    """At the cap the oldest records make room while the destination thinks about them: it goes on with the next."""
+    settings = WalSettings(path=str(tmp_path / "wal.sqlite"), max_bytes=1 << 20, durability="normal")
+
+    async with await WriteAheadLog.open(settings) as log:
+
+        async def act(items: Sequence[Envelope]) -> Sequence[Outcome]:
+            if items[0].seq > 1:
+                return [Delivered()] * len(items)
+            for number in range(200):
+                await log.append(Batch.from_columns(["t"], [number], [random.Random(number).randbytes(9_000)]))
+            return [Refused("never")] * len(items)
+
+        port = WalPort()
+        port.attach(log)
+        scripted = Scripted(act)
+        options = DeliverySettings(retry=RetrySettings(base=0.002, cap=0.005, max_attempts=1), drain_grace=20)
+        await log.append(Batch.from_columns(["t"], [1], [1]))
+        assert await Delivery("cloud", port, scripted, options).drain()
+        statistics = await log.statistics()
+    assert statistics.records == 0
+    assert len(scripted.taken) == 201 - statistics.dropped_records
+
+
+async def test_a_log_that_does_not_answer_is_an_outage_and_no_crash(tmp_path: Path) -> None:
+    """A disk that hangs for longer than a call may take: the delivery waits and goes on."""
+
+    class Hanging(WalPort):
+        hangs = 2
+
+        async def read(
+            self, destination: str, after: int | None = None, *, limit: int = 64, max_bytes: int = 1 << 20
+        ) -> list[WalRecord]:
+            if self.hangs:
+                self.hangs -= 1
+                raise TimeoutError
+            return await super().read(destination, after, limit=limit, max_bytes=max_bytes)
+
+    receiver = Receiver(0)
+    receiver.behaves = True
+    async with await WriteAheadLog.open(WalSettings(path=str(tmp_path / "wal.sqlite"))) as log:
+        port = Hanging()
+        port.attach(log)
+        task = asyncio.create_task(Delivery("cloud", port, receiver, QUICK).run())
+        await log.append(Batch.from_columns(["t"], [1], [1]))
+        async with asyncio.timeout(5):
+            await receiver.took(1)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_new_file_is_delivered_whole_whatever_was_settled_of_the_old_one(tmp_path: Path) -> None:
+    """The log comes back as another file, with places from 1 again: none of them passes for one that was delivered."""
+    port = WalPort()
+    is_open = False
+
+    async def act(items: Sequence[Envelope]) -> Sequence[Outcome]:
+        return [Delivered() if is_open or item.seq > 1 else Deferred("busy") for item in items]
+
+    scripted = Scripted(act)
+    delivery = Delivery("cloud", port, scripted, QUICK)
+    ids = []
+    for name in ("old", "new"):
+        async with await WriteAheadLog.open(WalSettings(path=str(tmp_path / name))) as log:
+            ids.append(log.buffer_id)
+            port.attach(log)
+            for number in range(4):
+                await log.append(Batch.from_columns(["t"], [number], [number]))
+            is_open = name == "new"
+            task = asyncio.create_task(delivery.run())
+            async with asyncio.timeout(5):
+                await scripted.took(3 if name == "old" else 7)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            port.detach()
+    assert sorted(scripted.taken) == sorted(
+        [(ids[0], seq) for seq in (2, 3, 4)] + [(ids[1], seq) for seq in (1, 2, 3, 4)]
+    )
