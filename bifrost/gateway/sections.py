@@ -91,7 +91,20 @@ def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSe
         mistakes.append(Mistake((*path, "protocol"), str(error)))
         return None
     checked = check_settings(table, settings_type, path=path, mistakes=mistakes)
+    if checked is None:
+        _check_tag_names(table.get("tags"), (*path, "tags"), mistakes)
     return checked if isinstance(checked, DeviceSettings) else None
+
+
+def _check_tag_names(tags: object, path: Path, mistakes: list[Mistake]) -> None:
+    """Tell names that come twice where one of the tags has another mistake, so that the settings cannot tell it."""
+    told = {mistake.path for mistake in mistakes}
+    seen: dict[str, int] = {}
+    for index, tag in enumerate(tags if isinstance(tags, list | tuple) else ()):
+        name = tag.get("name") if isinstance(tag, Mapping) else None
+        if isinstance(name, str) and seen.setdefault(name, index) != index and (*path, index, "name") not in told:
+            text = f"tag name {name!r} is taken by tag {seen[name] + 1} of this device"
+            mistakes.append(Mistake((*path, index, "name"), text))
 
 
 def _check_pipeline(value: object, path: Path, mistakes: list[Mistake]) -> PipelineSettings | None:

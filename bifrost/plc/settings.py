@@ -22,11 +22,11 @@ class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: str
     address: str | int | None = None
-    datatype: str | None = None
+    datatype: DataType | None = None
     count: int = 1
     length: int | None = None
     bit: int | None = None
-    byte_order: str | None = None
+    byte_order: ByteOrder | None = None
     scale: float | None = None
     offset_value: float | None = None
     unit: int | None = None
@@ -44,11 +44,11 @@ class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return Tag(
             self.name,
             self.address,
-            None if self.datatype is None else DataType(self.datatype),
+            self.datatype,
             count=self.count,
             length=self.length,
             bit=self.bit,
-            byte_order=None if self.byte_order is None else ByteOrder(self.byte_order),
+            byte_order=self.byte_order,
             scale=self.scale,
             offset_value=self.offset_value,
             unit=self.unit,
