@@ -69,9 +69,6 @@ def test_a_file_with_fourteen_mistakes_is_told_all_of_them() -> None:
 def test_types_are_written_in_any_case() -> None:
     """`float32` is FLOAT32."""
     tag = '{ name = "t", address = "HR1", datatype = "float32", byte_order = "cdab" }'
-    text = f'[devices.d]
-host = "127.0.0.1"
-tags = [{tag}]'
-    settings = parse_settings(text, origin="gateway.toml")
+    settings = parse_settings(f'devices.d = {{ host = "127.0.0.1", tags = [{tag}] }}', origin="gateway.toml")
     (made,) = settings.devices["d"].plc_tags()
     assert (made.datatype, made.byte_order) == ("FLOAT32", "CDAB")
