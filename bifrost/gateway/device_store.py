@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class DeviceStore:
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / FILE_NAME
+        self._turn = threading.Lock()  # one change at a time: each reads the file and replaces it
 
     def load(self) -> dict[str, Any]:
         """Read every kept device's settings, unchecked, by name.
@@ -51,16 +53,18 @@ class DeviceStore:
 
     def keep(self, name: str, settings: Mapping[str, Any]) -> None:
         """Add a device, or replace it; on return it is on disk."""
-        self._write({**self.load(), name: dict(settings)})
+        with self._turn:
+            self._write({**self.load(), name: dict(settings)})
 
     def forget(self, name: str) -> bool:
         """Remove a device; false if it was not kept."""
-        kept = self.load()
-        if name not in kept:
-            return False
-        del kept[name]
-        self._write(kept)
-        return True
+        with self._turn:
+            kept = self.load()
+            if name not in kept:
+                return False
+            del kept[name]
+            self._write(kept)
+            return True
 
     def _write(self, kept: dict[str, Any]) -> None:
         temporary: str | None = None
@@ -71,8 +75,20 @@ class DeviceStore:
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(self.path)
+            _sync_folder(self.path.parent)
         except OSError as error:
             if temporary is not None:
                 with contextlib.suppress(OSError):
                     Path(temporary).unlink()
             raise BifrostError(f"cannot keep devices in {self.path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk, where a folder can be opened for that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

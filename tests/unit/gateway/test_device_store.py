@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,17 @@ def test_a_folder_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
     """A failing disk is told with the path."""
     with pytest.raises(BifrostError, match="cannot keep devices"):
         DeviceStore(tmp_path / "gone").keep("oven", OVEN)
+
+
+def test_devices_kept_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    """Two requests in two threads: neither writes over what the other has added."""
+    store = DeviceStore(tmp_path)
+    store.keep("gone", OVEN)
+    with ThreadPoolExecutor(8) as threads:
+        names = [f"d{number}" for number in range(40)]
+        kept = [threads.submit(store.keep, name, OVEN) for name in names]
+        forgotten = threads.submit(store.forget, "gone")
+        for each in kept:
+            each.result()
+        assert forgotten.result() is True
+    assert sorted(store.load()) == sorted(names)
