@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,8 @@ from bifrost.errors import ConfigError
 from bifrost.gateway.control.address import ControlAddress
 
 __all__ = ["add_gateway_options", "device_rows", "gateway_address", "print_columns", "print_json"]
+
+_LONGEST_TIMEOUT: Final = 86_400
 
 
 def print_json(value: Any) -> None:
@@ -56,9 +58,16 @@ def add_gateway_options(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--socket", type=Path, metavar="PATH", help="the running gateway's control socket")
     parser.add_argument(
-        "--timeout", type=float, default=30.0, metavar="SECONDS", help="longest wait for the answer (default: 30)"
+        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="longest wait for the answer (default: 30)"
     )
     parser.add_argument("--json", action="store_true", help="write the answer as JSON")
+
+
+def _seconds(word: str) -> float:
+    seconds = float(word)
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"{word} is no timeout, expected seconds above 0, at most {_LONGEST_TIMEOUT}")
+    return seconds
 
 
 def gateway_address(options: argparse.Namespace) -> Path | ControlAddress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -116,3 +117,25 @@ def test_no_optional_dependency_is_imported_for_the_command_line() -> None:
     code = "import sys, bifrost.cli.main; print([m for m in ('rich', 'aiomqtt', 'sqlite_utils') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "0", "inf", "soon"])
+def test_a_timeout_that_is_none_is_refused_at_once(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and the option's name, whatever the sockets would make of it."""
+    with pytest.raises(SystemExit) as caught:
+        main(["tree", f"--timeout={seconds}"])
+    assert caught.value.code == 2
+    assert "--timeout" in capsys.readouterr().err
+
+
+def test_a_console_that_knows_few_letters_gets_others_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A console of another code page, as on many Windows machines, ends no command with a traceback."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", errors="strict"))
+    path = tmp_path / "größe.toml"
+    path.write_text("", encoding="utf-8")
+    assert main(["check", str(path)]) == 0
+    sys.stdout.flush()
+    assert b"right" in written.getvalue()
