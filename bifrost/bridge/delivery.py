@@ -41,7 +41,7 @@ class DeliverySettings(Settings, frozen=True):
 
     start: Literal["oldest", "now"] = "oldest"
     batch_records: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
-    batch_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1 << 20
+    batch_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 1 << 20
     timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     drain_grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
     safety_poll: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 5.0

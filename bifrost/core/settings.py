@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["LocalPath", "Problem", "Secret", "Settings"]
+__all__ = ["LocalPath", "Problem", "Secret", "Settings", "local_paths"]
 
 LocalPath = Annotated[str, msgspec.Meta(min_length=1, extra={"local_path": True})]
 """A file or folder on this machine; a gateway takes a relative one as relative to its data directory."""
@@ -42,3 +42,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         that all mistakes come in one report; a struct that is built in code is asked by whoever starts its part.
         """
         return ()
+
+
+def local_paths(settings: Settings) -> dict[str, str]:
+    """List the fields of a section that are a `LocalPath`, optional or not, and that are given."""
+    fields = msgspec.inspect.type_info(type(settings)).fields  # type: ignore[attr-defined]  # a struct has fields
+    given = {field.name: getattr(settings, field.name) for field in fields if _is_local_path(field.type)}
+    return {name: value for name, value in given.items() if isinstance(value, str)}
+
+
+def _is_local_path(info: msgspec.inspect.Type) -> bool:
+    if isinstance(info, msgspec.inspect.UnionType):
+        return any(_is_local_path(option) for option in info.types)
+    return isinstance(info, msgspec.inspect.Metadata) and bool((info.extra or {}).get("local_path"))

@@ -19,7 +19,14 @@ from bifrost.gateway.checker import check_settings, check_table
 from bifrost.gateway.mistakes import Mistake, nearest, show_value
 from bifrost.gateway.positions import Path
 from bifrost.gateway.references import LOG_SINK, WAL_SINK, check_references
-from bifrost.gateway.settings import NAME_FORM, GatewaySection, GatewaySettings, SurfacesSettings, UplinkSettings
+from bifrost.gateway.settings import (
+    NAME_FORM,
+    NAME_WORDS,
+    GatewaySection,
+    GatewaySettings,
+    SurfacesSettings,
+    UplinkSettings,
+)
 from bifrost.plc.datatypes import ProtocolType
 from bifrost.plc.drivers.registry import known_protocols, protocol_named
 from bifrost.plc.settings import DeviceSettings
@@ -65,14 +72,22 @@ def check_sections(
         sinks=[WAL_SINK, *more_sinks],
         anomaly_sinks=[WAL_SINK, LOG_SINK, *more_sinks],
     )
-    return GatewaySettings(**sections) if len(mistakes) == before else None
+    if len(mistakes) > before:
+        return None
+    settings = GatewaySettings(**sections)
+    mistakes += [Mistake(_path_in_file(problem.path), problem.text) for problem in settings.problems()]
+    return settings if len(mistakes) == before else None
+
+
+def _path_in_file(path: Path) -> Path:
+    """A path in the settings as a path in their file, where an uplink's own keys stand beside `kind`."""
+    return tuple(part for index, part in enumerate(path) if (index, part) != (2, "connector"))
 
 
 def check_name(name: str, path: Path, mistakes: list[Mistake]) -> None:
     """Check the name of a device, pipeline or uplink."""
     if not re.fullmatch(NAME_FORM, name):
-        text = f'"{name}" is no name, expected up to 64 letters, digits and _ . - with a letter or digit first'
-        mistakes.append(Mistake(path, text))
+        mistakes.append(Mistake(path, f'"{name}" is no name, expected {NAME_WORDS}'))
 
 
 def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSettings | None:

@@ -6,6 +6,9 @@ sections of devices, pipelines and uplinks are types of those who run them; so a
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +16,13 @@ import msgspec
 
 from bifrost.bridge.buffering.settings import WalSettings
 from bifrost.bridge.delivery import DeliverySettings
-from bifrost.core.settings import Settings
+from bifrost.core.settings import Problem, Settings, local_paths
 from bifrost.edge.settings import PipelineSettings
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = [
     "NAME_FORM",
+    "NAME_WORDS",
     "ControlSettings",
     "GatewaySection",
     "GatewaySettings",
@@ -26,8 +30,11 @@ __all__ = [
     "UplinkSettings",
 ]
 
-NAME_FORM = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+NAME_FORM = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z"
 """Names of gateways, devices, pipelines and uplinks: parts of actors' paths and of tags' labels."""
+
+NAME_WORDS = "up to 64 letters, digits and _ . - with a letter or digit first"
+"""The same for people."""
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -97,6 +104,19 @@ class GatewaySettings(Settings, frozen=True):
     pipelines: dict[str, PipelineSettings] = msgspec.field(default_factory=dict)
     uplinks: dict[str, UplinkSettings] = msgspec.field(default_factory=dict)
     surfaces: SurfacesSettings = SurfacesSettings()
+
+    def problems(self) -> Iterator[Problem]:
+        """Tell names that are none, and an uplink that would write into the buffer's own file."""
+        for section, names in (("devices", self.devices), ("pipelines", self.pipelines), ("uplinks", self.uplinks)):
+            for name in names:
+                if not re.fullmatch(NAME_FORM, name):
+                    yield Problem((section, name), f'"{name}" is no name, expected {NAME_WORDS}')
+        buffer = os.path.normpath(self.wal.path)
+        for name, uplink in self.uplinks.items():
+            for key, path in local_paths(uplink.connector).items():
+                if os.path.normpath(path) == buffer:
+                    text = f"is the buffer's own file (wal.path is {self.wal.path}), expected another"
+                    yield Problem(("uplinks", name, "connector", key), text)
 
     @property
     def data_dir(self) -> Path:

@@ -71,13 +71,18 @@ class TomlFile:
 
     def _located(self) -> Positions:
         if self._positions is None:
-            self._positions = locate(self._text)
+            try:
+                self._positions = locate(self._text)
+            except RecursionError:
+                self._positions = Positions()  # nested beyond all measure: the mistakes are told without their lines
         return self._positions
 
     def _parse(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError:
+        except RecursionError:
+            raise config_error(self.origin, [Mistake((), "nested deeper than any settings are")]) from None
+        except ValueError:  # a TOMLDecodeError, or what Python says of an integer with thousands of digits
             pass
         # The parser stops at what is defined twice; every such place is told, and the rest is read without them.
         duplicates = self._located().duplicates
@@ -104,7 +109,7 @@ def _read_on(text: str) -> tuple[dict[str, Any], list[Mistake]]:
         try:
             table = tomllib.loads("\n".join(lines))
             break
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:
             mistake = _syntax_mistake(error)
         if mistakes and (mistake.line or 0) <= (mistakes[-1].line or 0):
             break  # it comes from what was left out: the mistake is around that
@@ -127,7 +132,7 @@ def _stands_alone(line: str) -> bool:
     return "=" in line and not is_open and '"""' not in line and "'''" not in line
 
 
-def _syntax_mistake(error: tomllib.TOMLDecodeError) -> Mistake:
+def _syntax_mistake(error: ValueError) -> Mistake:
     at = _AT_LINE.fullmatch(str(error))
     if at is None:
         return Mistake((), f"not TOML: {str(error)[:1].lower()}{str(error)[1:]}")

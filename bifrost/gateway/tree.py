@@ -29,7 +29,7 @@ from bifrost.bridge.buffering.sink import WalSink
 from bifrost.bridge.connectors.registry import connector
 from bifrost.bridge.uplink_actor import uplink_spec
 from bifrost.core.ports import Sink
-from bifrost.core.settings import Settings
+from bifrost.core.settings import Settings, local_paths
 from bifrost.edge.anomaly import Anomaly
 from bifrost.edge.building import build_pipeline
 from bifrost.edge.settings import PipelineSettings
@@ -127,18 +127,8 @@ class GatewayTree:
 
 def in_data_dir(settings: S, data_dir: Path) -> S:
     """Make the relative local paths of a section relative to the data directory."""
-    changes: dict[str, str] = {}
-    for field in msgspec.inspect.type_info(type(settings)).fields:  # type: ignore[attr-defined]  # a struct has fields
-        value = getattr(settings, field.name)
-        if isinstance(value, str) and _is_local_path(field.type):
-            changes[field.name] = str(data_dir / value)
+    changes = {name: str(data_dir / path) for name, path in local_paths(settings).items()}
     return msgspec.structs.replace(settings, **changes) if changes else settings
-
-
-def _is_local_path(info: msgspec.inspect.Type) -> bool:
-    if isinstance(info, msgspec.inspect.UnionType):  # an optional path
-        return any(_is_local_path(option) for option in info.types)
-    return isinstance(info, msgspec.inspect.Metadata) and bool((info.extra or {}).get("local_path"))
 
 
 def _warn(pipeline: str, anomalies: list[Anomaly]) -> None:

@@ -10,7 +10,7 @@ from bifrost.core.settings import LocalPath, Settings
 
 __all__ = ["WalSettings"]
 
-_Positive = Annotated[int, msgspec.Meta(gt=0)]
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 
 
 class WalSettings(Settings, frozen=True):
@@ -33,7 +33,7 @@ class WalSettings(Settings, frozen=True):
 
     path: LocalPath = "bifrost-wal.sqlite"
     durability: Literal["sync", "normal"] = "sync"
-    max_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
+    max_bytes: Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 50)] = 1 << 30
     on_full: Literal["drop_oldest", "block", "reject"] = "drop_oldest"
     min_free_disk: Annotated[int, msgspec.Meta(ge=0)] | None = None
     max_delay: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.25

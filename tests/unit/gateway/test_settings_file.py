@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bifrost.bridge.buffering.settings import WalSettings
 from bifrost.bridge.connectors.historian import HistorianSettings
 from bifrost.bridge.connectors.mqtt_settings import MqttSettings
+from bifrost.edge.settings import PipelineSettings
 from bifrost.errors import ConfigError
-from bifrost.gateway import GatewaySettings, parse_settings, read_settings
+from bifrost.gateway import Gateway, GatewaySettings, UplinkSettings, parse_settings, read_settings
 from bifrost.gateway.settings_file import read_data_dir
 from bifrost.gateway.tree import in_data_dir
 from bifrost.plc.modbus.settings import ModbusSettings
@@ -184,3 +186,57 @@ def test_all_mistakes_of_an_uplink_come_at_once() -> None:
     assert sorted(line.split(": ")[1] for line in found) == [
         f"uplinks.cloud.{key}" for key in ("keepalive", "key_file", "topic", "url")
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 20_000,
+        "a = " + "[" * 5_000 + "]" * 5_000,
+        "a = " + "{a=" * 5_000 + "1" + "}" * 5_000,
+        ".".join(["a"] * 5_000) + " = 1",
+        "[" + ".".join(["a"] * 5_000) + "]\nx = 1\nx = 2",
+    ],
+)
+def test_a_file_that_is_nested_without_end_is_a_mistake(text: str) -> None:
+    """What is deeper than any settings are is told, not a traceback."""
+    assert mistakes_of(text)
+
+
+@pytest.mark.parametrize("key", ["max_bytes", "max_group_bytes", "max_pending_bytes"])
+@pytest.mark.parametrize("number", ["9223372036854775807", "9" * 30, "9" * 5_000])
+def test_a_number_that_no_buffer_can_have_is_a_mistake(key: str, number: str) -> None:
+    """What would fail at the start is told by the check."""
+    (found,) = mistakes_of(f"[wal]\n{key} = {number}")
+    assert len(found) < 400
+
+
+def test_a_name_ends_with_its_last_letter() -> None:
+    """A line end behind a name would end up in log lines."""
+    assert mistakes_of('[gateway]\nname = "plant\\n"')
+
+
+def test_the_buffer_and_an_uplink_do_not_share_a_file() -> None:
+    """Two libraries on one file would damage it."""
+    uplink = '[uplinks.local]\nkind = "historian"\npath = "./x.sqlite"\n'
+    (found,) = mistakes_of(f'[wal]\npath = "x.sqlite"\n{uplink}')
+    assert found.startswith("g.toml:5: uplinks.local.path: ")
+    assert "wal.path" in found
+    settings = GatewaySettings(
+        wal=WalSettings(path="x"),
+        uplinks={"local": UplinkSettings(kind="historian", connector=HistorianSettings(path="x"))},
+    )
+    with pytest.raises(ConfigError, match=r"wal\.path"):
+        Gateway(settings)
+
+
+@pytest.mark.parametrize("section", ["devices", "pipelines", "uplinks"])
+def test_names_in_settings_of_code_are_checked_too(section: str) -> None:
+    """A name that cannot be part of a path is told before anything is made."""
+    given: dict[str, object] = {
+        "devices": ModbusSettings(host="h"),
+        "pipelines": PipelineSettings(),
+        "uplinks": UplinkSettings(kind="historian", connector=HistorianSettings()),
+    }
+    with pytest.raises(ConfigError, match="is no name"):
+        Gateway(GatewaySettings(**{section: {"a/b": given[section]}}))  # type: ignore[arg-type]  # chosen by its name
