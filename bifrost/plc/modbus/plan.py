@@ -5,13 +5,14 @@ In: tags and limits. Out: blocks to read, in `ModbusPlan` (Rust). Pure; no I/O.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TypedDict
 
 from bifrost._native import ModbusBlock, ModbusPlan
 from bifrost.errors import ModbusFault
 from bifrost.plc.datatypes import ByteOrder, DataType, Tag
-from bifrost.plc.modbus.address import ModbusAddress
+from bifrost.plc.modbus.address import ModbusAddress, words_of
 
 __all__ = ["ModbusReadPlan", "ReadLimits"]
 
@@ -84,10 +85,12 @@ class ModbusReadPlan:
         self._barriers.extend(barriers)
         plan = ModbusPlan(self._fields, **self._limits, refused=list(self._refusals), barriers=self._barriers)
         self.blocks = plan.blocks
-        lost = set(plan.refused)
-        self.refused = {
-            slot: fault for stretch, fault in self._refusals.items() for slot in self._slots_at(stretch) if slot in lost
+        said = {
+            (unit, function, at): fault
+            for (unit, function, start, stop), fault in self._refusals.items()
+            for at in range(start, stop)
         }
+        self.refused = {slot: said[self._place(slot)] for slot in plan.refused}
 
     def forget(self) -> None:
         """Ask for everything again: the device may be another one, or its program was changed."""
@@ -96,9 +99,12 @@ class ModbusReadPlan:
             self._barriers.clear()
             self.learn({}, [], ask_again_at=0.0)
 
-    def _slots_at(self, stretch: tuple[int, int, int, int]) -> list[int]:
-        alone = ModbusPlan(self._fields, **self._limits, refused=[stretch])
-        return alone.refused
+    def _place(self, slot: int) -> tuple[int, int, int]:
+        """Tell unit, function and address of the value in a slot."""
+        index = bisect_right(self.slots, slot) - 1
+        unit, function, address, *_ = self._fields[index]
+        place: ModbusAddress = self.tags[index].resolved
+        return unit, function, address + (slot - self.slots[index]) * words_of(place.datatype, place.length)
 
 
 def _field(
