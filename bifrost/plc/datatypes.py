@@ -80,6 +80,13 @@ class ByteOrder(StrEnum):
         raise ConfigError(f"expected byte order ABCD, CDAB, BADC or DCBA, got {value!r}")
 
 
+def _is_finite(number: object) -> bool:
+    try:
+        return not isinstance(number, bool) and isinstance(number, int | float) and math.isfinite(number)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
 def _nearest(name: str) -> str:
     import difflib
 
@@ -162,8 +169,8 @@ class Tag:
         if self.access not in {"r", "rw"}:
             raise ConfigError(f"tag {name!r}: expected access 'r' or 'rw', got {self.access!r}")
         for what, number in (("scale", self.scale), ("offset_value", self.offset_value)):
-            if number is not None and not math.isfinite(number):
-                raise ConfigError(f"tag {name!r}: expected a finite {what}, got {number}")
+            if number is not None and not _is_finite(number):
+                raise ConfigError(f"tag {name!r}: expected a finite {what}, got {number!r:.40}")
         if self.scale == 0:
             raise ConfigError(f"tag {name!r}: a scale of 0 makes every value the same; leave it out for none")
         if self.address is None and self.offset is None:

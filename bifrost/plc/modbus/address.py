@@ -22,10 +22,10 @@ MAX_STRING_BYTES = 250  # 125 registers: what one read can bring without tearing
 
 _T = TypeVar("_T")
 _HEAD = re.compile(
-    r"(?P<long>coil|discrete-input|input-register|holding-register):(?P<long_number>\d+)"
-    r"|(?P<short>HR|IR|DI|C)_?(?P<short_number>\d+)"
+    r"(?P<long>coil|discrete-input|input-register|holding-register):(?P<long_number>\d{1,9})"
+    r"|(?P<short>HR|IR|DI|C)_?(?P<short_number>\d{1,9})"
     r"|(?P<digit>[0134])x(?P<digit_number>\d{4,6})(?!\d)"
-    r"|(?P<plain>\d+)",
+    r"|(?P<plain>\d{1,9})",
     re.IGNORECASE,
 )
 _WORDS = {
@@ -147,6 +147,8 @@ def _place(tag: Tag) -> tuple[Area, int, AddressParts]:
             raise AddressError("an offset needs an area, such as area=Area.HOLDING")
         return _area(tag.area), _checked_offset(tag.offset), AddressParts(head="")
     address: object = tag.address
+    if isinstance(address, int) and not isinstance(address, bool) and not 0 <= address < 10**9:
+        raise AddressError("expected an address of at most six digits, such as 40001 or 'HR1'")
     if isinstance(address, bool | float) or not isinstance(address, str | int):
         hint = "; write it as text, for 40001.10 and 40001.1 are the same float" if isinstance(address, float) else ""
         raise AddressError(f"expected an address such as 40001 or 'HR1', got {address!r}{hint}")
@@ -206,8 +208,12 @@ def _plain(digits: str, datatype: DataType | None) -> tuple[Area, int]:
 
 
 def _check_numbers(address: ModbusAddress, *, given_count: object) -> None:
-    if isinstance(given_count, bool) or not isinstance(given_count, int) or given_count < 1:
-        raise AddressError(f"expected a count of at least 1, got {given_count!r}")
+    if isinstance(given_count, bool) or not isinstance(given_count, int) or not 1 <= given_count <= 65535:
+        raise AddressError(f"expected a count of at least 1 and at most 65535, got {given_count!r}")
+    for name in ("unit", "bit", "length"):
+        number: object = getattr(address, name)
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+            raise AddressError(f"expected a whole number as {name}, got {number!r}")
     if address.unit is not None and not 0 <= address.unit <= 255:
         raise AddressError(f"expected a unit id of 0 to 255, got {address.unit}")
     if address.bit is not None and not 0 <= address.bit <= 15:

@@ -66,7 +66,7 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
         """Ranges, and what the tags say."""
         yield from super().problems()
         try:
-            usable = bool(self.host.strip()) and bool(self.host.encode("idna"))
+            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
         except UnicodeError:
             usable = False
         if not usable:

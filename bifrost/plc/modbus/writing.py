@@ -6,6 +6,8 @@ Obeys: V1.1b3 sections 6.5, 6.6, 6.11, 6.12.
 
 from __future__ import annotations
 
+import math
+
 from bifrost._native import modbus_encode_value, modbus_write_request
 from bifrost.errors import ConfigError, DataTypeError
 from bifrost.plc.datatypes import ByteOrder, DataType, Tag
@@ -74,7 +76,12 @@ def _unscaled(tag: Tag, value: object) -> object:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataTypeError(f"expected a number, got {value!r}")
-    raw = (value - (tag.offset_value or 0.0)) / (tag.scale or 1.0)
+    try:
+        raw = (value - (tag.offset_value or 0.0)) / (tag.scale or 1.0)
+    except OverflowError:  # an integer beyond every float
+        raw = math.inf
+    if not math.isfinite(raw) and not (isinstance(value, float) and not math.isfinite(value)):
+        raise DataTypeError(f"scaled back, the value is beyond the range of {tag.datatype}")
     if tag.datatype in _INTEGERS and abs(raw) < 2**64:
         return round(raw)
     return raw

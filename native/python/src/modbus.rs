@@ -72,7 +72,9 @@ fn from_python(value: &Bound<'_, PyAny>, kind: Kind) -> PyResult<Value> {
         return value.extract().map(Value::Float);
     }
     if value.is_instance_of::<PyString>() {
-        return value.extract().map(Value::Text);
+        return value.extract().map(Value::Text).map_err(|error| {
+            data_type_error(format!("expected text that can be encoded, got {error}"))
+        });
     }
     Err(data_type_error(format!(
         "expected a value for {}, got {}",

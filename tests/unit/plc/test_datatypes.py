@@ -54,6 +54,32 @@ def test_every_form_of_an_address_means_one_place(address: str | int, area: Area
     assert (resolved.area, resolved.offset) == (area, offset)
 
 
+@pytest.mark.parametrize(
+    ("address", "fields"),
+    [
+        ("C1", {"count": 65536}),
+        ("C1", {"count": 1.0}),
+        ("HR1", {"unit": 1.5}),
+        ("HR1", {"unit": "1"}),
+        ("HR1", {"unit": True}),
+        ("HR1", {"bit": 1.0}),
+        ("HR1:STRING", {"length": 4.0}),
+        ("HR1", {"scale": "2"}),
+        ("HR1", {"scale": 10**400}),
+        ("HR1", {"offset_value": True}),
+        (10**5000, {}),
+        ("HR" + "9" * 5000, {}),
+    ],
+    ids=range(12),
+)
+def test_a_number_of_the_wrong_kind_or_size_is_refused_where_the_tag_is_made(
+    address: str | int, fields: dict[str, Any]
+) -> None:
+    """Not at the first read, and never with another exception than bifrost's own."""
+    with pytest.raises(ConfigError):
+        Tag("t", address, **fields)
+
+
 def test_a_small_number_is_a_coil_if_it_is_a_bool() -> None:
     """What 00001 means once its zeros are lost."""
     assert Tag("t", 1, DataType.BOOL).resolved.area is COIL

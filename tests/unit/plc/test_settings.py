@@ -75,6 +75,9 @@ def test_an_option_of_the_wrong_type_or_range_is_refused() -> None:
         PLCConnection()
     with pytest.raises(ConfigError, match=r"expected a host name or address, got 'a\.\.b'"):
         PLCConnection(host="a..b")
+    for host in ("a\0b", "192.0.2.7 ", "a\tb"):
+        with pytest.raises(ConfigError, match="expected a host name or address"):
+            PLCConnection(host=host)
     with pytest.raises(ConfigError, match="same name"):
         PLCConnection(host="192.0.2.7", tags=[Tag("a", 40001), Tag("a", 40002)])
 

@@ -24,6 +24,25 @@ def test_single_values_take_functions_5_and_6_and_several_15_and_16() -> None:
     assert request(Tag("t", "HR1:FLOAT32{order=CDAB}", access="rw"), 1).hex(" ") == "10 00 00 00 02 04 00 00 3f 80"
 
 
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [  # by number, for the values have hundreds of digits
+        (Tag("t", "HR1:FLOAT64", scale=0.5, access="rw"), 10**400),
+        (Tag("t", "HR1:INT16", scale=0.5, access="rw"), -(10**400)),
+        (Tag("t", "HR1:FLOAT64", scale=1e-10, access="rw"), 1e308),
+        (Tag("t", "HR1:INT16", scale=0.5, access="rw"), float("nan")),
+        (Tag("t", "HR1:INT64", scale=0.5, access="rw"), float("inf")),
+        (Tag("t", "HR1:FLOAT64", access="rw"), 10**400),
+        (Tag("t", "HR1:STRING(8)", access="rw"), "\ud800"),
+    ],
+    ids=range(7),
+)
+def test_what_no_register_can_hold_is_a_data_type_error(tag: Tag, value: object) -> None:
+    """Never another exception, which would crash the device's actor; never a value that means something else."""
+    with pytest.raises(DataTypeError, match="tag 't'"):
+        request(tag, value)
+
+
 def test_a_scaled_number_is_scaled_back_and_rounded() -> None:
     """20.1 at a scale of 0.1 is 201 in the register."""
     tag = Tag("t", "HR1:INT16", scale=0.1, offset_value=-40.0, access="rw")
