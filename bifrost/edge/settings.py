@@ -38,7 +38,7 @@ class WindowSettings(Settings, frozen=True):
         offset: shift of the alignment to 1970, in seconds.
         max_out_of_order: seconds that an older row may come after a newer one.
         idle_timeout: seconds of silence after which the clock completes a tag's windows.
-        max_future: seconds that a row may be ahead of the wall clock and still move time.
+        max_future: seconds that a row may be ahead of the wall clock and be believed.
     """
 
     seconds: float

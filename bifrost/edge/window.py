@@ -26,8 +26,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
             come later than that are counted as late and dropped.
         idle_timeout: seconds without any row of a tag after which the monotonic clock moves its watermark, so that a
             dead device stops no window.
-        max_future: seconds that a row may be ahead of the wall clock and still move the watermark; rows beyond it are
-            used and counted, but a wrong device clock cannot close the windows of honest rows.
+        max_future: seconds that a row may be ahead of the wall clock and be believed; rows beyond it are used and
+            counted, but move the watermark as if they were of now, so that a wrong device clock cannot close the
+            windows of honest rows.
     """
 
     seconds: float

@@ -80,7 +80,7 @@ def run(
         in_a_row = in_a_row + 1 if beyond > 1 else 0
         if beyond <= 1 or learn_on_anomaly or (relearn_after and in_a_row > relearn_after):
             past.append(sample)
-        cooling = reported is not None and sample[0] - reported < cooldown_ns
+        cooling = reported is not None and abs(sample[0] - reported) < cooldown_ns
         is_anomaly = beyond > 1 and in_a_row >= consecutive and not cooling
         if is_anomaly:
             reported = sample[0]
