@@ -156,6 +156,24 @@ async def test_a_publish_that_the_broker_denies_is_not_delivered(broker: Mosquit
         assert isinstance((await uplink.deliver([envelope(2, stream="secret")]))[0], Refused)
 
 
+async def test_no_more_is_in_flight_than_the_broker_takes(tmp_path: Path) -> None:
+    """A broker that announces a small "receive maximum" may close the link over one message more, for ever again."""
+    require_mosquitto()
+    most = 0
+
+    async def watch(uplink: MqttUplink) -> None:
+        nonlocal most
+        while True:
+            most = max(most, len(uplink._acks))
+            await asyncio.sleep(0)
+
+    with mosquitto(tmp_path, lines="max_inflight_messages 2") as broker:
+        settings = MqttSettings(url=broker.url, max_in_flight=50, timeout=5)
+        async with opened(settings) as uplink, running(watch(uplink)):
+            assert await uplink.deliver([envelope(seq) for seq in range(1, 200)]) == [Delivered()] * 199
+    assert most == 2
+
+
 async def test_a_black_holed_broker_ends_the_wait_at_its_deadline(broker: Mosquitto) -> None:
     """A broker that accepts bytes and answers nothing costs one timeout, then the link counts as lost."""
     async with opened(MqttSettings(url=broker.url, timeout=0.5)) as uplink:

@@ -54,6 +54,7 @@ class MqttUplink:
         self._lost: str | None = None
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._largest_packet: int | None = None
+        self._most_in_flight = settings.max_in_flight
         self._published = 0
         self._denied = 0
 
@@ -84,7 +85,7 @@ class MqttUplink:
             raise NotConnected(f"{self._settings.url}: {self._lost or 'not connected'}")
         ledger = Ledger(items, self._settings)
         work = ledger.work()
-        workers = [asyncio.create_task(self._publish_all(work, ledger)) for _ in range(self._settings.max_in_flight)]
+        workers = [asyncio.create_task(self._publish_all(work, ledger)) for _ in range(self._most_in_flight)]
         try:
             lost = [error for error in await asyncio.gather(*workers) if error is not None]
         finally:
@@ -139,6 +140,8 @@ class MqttUplink:
         def note_limits(*args: Any) -> None:
             properties = args[4] if len(args) > 4 else None
             self._largest_packet = getattr(properties, "MaximumPacketSize", None)
+            # Section 3.2.2.3.3: the broker closes the link over one message more; paho does not count them.
+            self._most_in_flight = min(settings.max_in_flight, getattr(properties, "ReceiveMaximum", 65_535))
             on_connect(*args)
 
         paho.on_connect = note_limits

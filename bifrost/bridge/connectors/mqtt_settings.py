@@ -38,7 +38,7 @@ class MqttSettings(Settings, frozen=True):
         insecure: allow ``mqtt://`` to another machine: everything can be read and changed on the way.
         payload: ``json``, or ``batch``: bifrost's own lossless encoding, compressed.
         max_payload_bytes: a larger payload is split; 128 KiB is what the strictest cloud takes.
-        max_in_flight: messages sent and not acknowledged.
+        max_in_flight: messages sent and not acknowledged at most; fewer if the broker says so.
         keepalive: seconds.
         timeout: seconds to wait for a connection or acknowledgement.
         on_denied: what a "not authorized" is: ``hold`` keeps the samples and tries again until the rights are mended,
