@@ -18,7 +18,7 @@ import msgspec
 from bifrost.actors import ActorSnapshot, ActorSystem
 from bifrost.bridge.buffering.port import WalPort
 from bifrost.core.clock import Clock
-from bifrost.errors import ActorError, BifrostError, ConfigError
+from bifrost.errors import ActorError, BifrostError, ConfigError, WalError
 from bifrost.gateway import inspection
 from bifrost.gateway.checker import problems_of
 from bifrost.gateway.device_store import DeviceStore
@@ -118,6 +118,7 @@ class Gateway:
                 await self._start_at_first(name, settings)
             for name, settings in kept.items():
                 await self._start_at_first(name, settings, kept=True)
+            await self._tell_left_cursors()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -228,12 +229,27 @@ class Gateway:
         for name, table in self._store.load().items():
             if name in self._settings.devices:
                 mistakes.append(Mistake((name,), "is in the settings too; remove it here or there"))
+            check_name(name, (name,), mistakes)
             settings = check_device(table, (name,), mistakes)
             if settings is not None:
                 kept[name] = settings
         if mistakes:
             raise config_error(str(self._store.path), mistakes)
         return kept
+
+    async def _tell_left_cursors(self) -> None:
+        """Warn of uplinks that are gone from the settings: the buffer keeps everything for them, up to its cap."""
+        try:
+            cursors = (await self._port.statistics()).cursors
+        except (WalError, TimeoutError):
+            return  # the buffer is being reopened: the next start tells
+        for name in sorted(cursors.keys() - self._settings.uplinks.keys()):
+            _log.warning(
+                "the buffer keeps records for '%s', which is no uplink of the settings: bring it back, or drop what it"
+                " has not got with `await gateway.wal.forget_destination('%s')`",
+                name,
+                name,
+            )
 
     async def _start_at_first(self, name: str, settings: DeviceSettings, *, kept: bool = False) -> None:
         """Start a device with the gateway: a defect of one plug-in must not keep the others from starting."""

@@ -317,3 +317,35 @@ def test_settings_built_in_code_are_checked(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Gateway(settings)
     assert len(caught.value.mistakes) == 3
+
+
+async def test_an_uplink_that_is_gone_from_the_settings_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its place in the buffer keeps every record from being deleted: whoever renamed an uplink has to know."""
+    uplinks = {"cloud": UplinkSettings(kind="historian", connector=HistorianSettings())}
+    settings = GatewaySettings(gateway=GatewaySection(data_dir=str(folder / "data")), uplinks=uplinks)
+    async with Gateway(settings) as gateway:
+        await until(lambda: registered(gateway, "cloud"))
+    assert "cloud" not in caplog.text
+    settings = GatewaySettings(gateway=settings.gateway)
+    with caplog.at_level(logging.WARNING):
+        async with Gateway(settings) as gateway:
+            assert "forget_destination('cloud')" in caplog.text
+            await gateway.wal.forget_destination("cloud")
+    caplog.clear()
+    async with Gateway(settings):
+        assert "cloud" not in caplog.text
+
+
+async def registered(gateway: Gateway, name: str) -> bool:
+    return name in (await gateway.wal.statistics()).cursors
+
+
+async def test_a_kept_device_whose_name_is_none_is_told(folder: Path) -> None:
+    """A hand-written entry is checked like any other."""
+    data = folder / "data"
+    await asyncio.to_thread(data.mkdir)
+    kept = '{"a/b": {"host": "h", "tags": []}}'
+    await asyncio.to_thread((data / "devices.json").write_text, kept, encoding="utf-8")
+    with pytest.raises(ConfigError, match="is no name"):
+        async with Gateway(GatewaySettings(gateway=GatewaySection(data_dir=str(data)))):
+            pass
