@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -230,3 +231,31 @@ async def test_a_killed_sender_is_back_at_once_and_nothing_is_lost(tmp_path: Pat
             return system.ref("uplinks/plant/reader").incarnation == 2 and len(gateway.stored()) == 20
 
         await until(is_back, timeout=5.0)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_history_that_is_deleted_while_it_is_written_loses_nothing_after_that(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    """What comes after somebody has deleted or replaced the file goes into the new one."""
+    path = tmp_path / "history" / "h.sqlite"
+
+    def clear() -> None:
+        shutil.rmtree(path.parent)
+        if replaced:
+            path.parent.mkdir()
+            sqlite3.connect(path).close()
+
+    uplink = HistorianUplink(HistorianSettings(path=str(path)))
+    await uplink.open()
+    assert await uplink.deliver([Envelope("b" * 32, 1, "telemetry", batch(1))]) == [Delivered()]
+    await asyncio.to_thread(clear)
+    with pytest.raises(LinkError, match="deleted"):
+        await uplink.deliver([Envelope("b" * 32, 2, "telemetry", batch(2))])
+    await uplink.aclose()
+    await uplink.open()
+    assert await uplink.deliver([Envelope("b" * 32, 2, "telemetry", batch(2))]) == [Delivered()]
+    await uplink.aclose()
+    found = sqlite3.connect(path)
+    assert found.execute("SELECT DISTINCT seq FROM history").fetchall() == [(2,)]
+    found.close()

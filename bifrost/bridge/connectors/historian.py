@@ -59,6 +59,7 @@ class HistorianUplink:
         self._settings = settings
         self._thread: ThreadPoolExecutor | None = None
         self._database: Database | None = None
+        self._opened: tuple[int, int] | None = None  # the file behind the connection
         self._buffers: dict[str, int] = {}
         self._tags: dict[str, int] = {}
         self._stored = 0
@@ -132,7 +133,7 @@ class HistorianUplink:
         except sqlite3.DatabaseError as error:
             connection.close()
             raise ConfigError(f"{path} is no SQLite database: {error}; move it away or choose another path") from error
-        self._database = database
+        self._database, self._opened = database, _identity(path)
 
     def _close(self) -> None:
         database, self._database = self._database, None
@@ -141,6 +142,9 @@ class HistorianUplink:
 
     def _store(self, items: Sequence[Envelope]) -> Sequence[Outcome]:
         assert self._database is not None
+        if _identity(Path(self._settings.path)) != self._opened:
+            # Rows that go into a file without a name are gone when it is closed.
+            raise LinkError(f"the historian's file {self._settings.path} was deleted or replaced: it is opened anew")
         connection = self._database.conn
         stored = rows_in_all = 0
         known = len(self._tags), len(self._buffers)
@@ -214,6 +218,14 @@ _TRANSIENT = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
 }
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_transient(error: sqlite3.Error) -> bool:
