@@ -96,6 +96,7 @@ class Delivery:
         self._send: _Send | None = None
         self._buffer_id = ""
         self._is_registered = False
+        self._told: set[str] = set()  # troubles that were logged and are not over
         self.statistics = UplinkStatistics(name=name)
 
     async def run(self) -> None:
@@ -155,6 +156,12 @@ class Delivery:
             self._is_registered = False  # a damaged log may have forgotten its destinations: register again
         return self._delay.next()
 
+    def _tell(self, trouble: str, reason: str, *, unless: str) -> None:
+        """Log a trouble once, however long it lasts."""
+        if unless not in self._told:
+            self._told.add(unless)
+            _log.warning("uplink %s: %s: %s", self._name, trouble, reason)
+
     def _link_down(self, error: LinkError) -> None:
         if self._send is not None:
             self._replay_until = max(self._replay_until, self._send.items[-1].seq)
@@ -162,8 +169,7 @@ class Delivery:
         self.statistics.in_flight_records = 0
         self.statistics.link_failures += 1
         self.statistics.last_error = str(error)
-        if self.statistics.connected:
-            _log.warning("uplink %s: link lost: %s", self._name, error)
+        self._tell("link lost" if self.statistics.connected else "no link", str(error), unless="no link")
         self.statistics.connected = False
 
     async def _start_send(self) -> bool:
@@ -172,6 +178,7 @@ class Delivery:
         if not self.statistics.connected:
             await self._transport.connect()
             self.statistics.connected = True
+            self._told.discard("no link")
             _log.info("uplink %s: connected", self._name)
         limit = 1 if self._one_by_one else self._settings.batch_records
         records = await self._port.read(self._name, limit=limit, max_bytes=self._settings.batch_bytes)
@@ -240,8 +247,10 @@ class Delivery:
         done = self._settled.issuperset(item.seq for item in send.items)
         await self._acknowledge(send.records)
         if done:
+            self._told.discard("held")
             self._delay.reset()
             return None
+        self._tell("not taken for now", self.statistics.last_error, unless="held")
         self.statistics.retries += 1
         return self._delay.next(after)
 

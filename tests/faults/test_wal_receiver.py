@@ -249,3 +249,37 @@ async def test_a_new_file_is_delivered_whole_whatever_was_settled_of_the_old_one
     assert sorted(scripted.taken) == sorted(
         [(ids[0], seq) for seq in (2, 3, 4)] + [(ids[1], seq) for seq in (1, 2, 3, 4)]
     )
+
+
+async def test_an_uplink_in_trouble_is_told_once_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line when the first connect fails and one when records are held; silence while it lasts."""
+
+    class Slow(Receiver):
+        tries = 0
+
+        async def connect(self) -> None:
+            self.tries += 1
+            if self.tries < 5:
+                raise LinkError("wrong password")
+
+        async def deliver(self, items: Sequence[Envelope]) -> Sequence[Outcome]:
+            self.tries += 1
+            if self.tries < 12:
+                return [Deferred("not authorized")] * len(items)
+            return await super().deliver(items)
+
+    receiver = Slow(0)
+    receiver.behaves = True
+    async with await WriteAheadLog.open(WalSettings(path=str(tmp_path / "wal.sqlite"))) as log:
+        port = WalPort()
+        port.attach(log)
+        await log.append(Batch.from_columns(["t"], [1], [1]))
+        task = asyncio.create_task(Delivery("cloud", port, receiver, QUICK).run())
+        async with asyncio.timeout(5):
+            await receiver.took(1)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line for line in told if "wrong password" in line] == ["uplink cloud: no link: wrong password"]
+    assert [line for line in told if "not authorized" in line] == ["uplink cloud: not taken for now: not authorized"]
