@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from math import isnan
 from typing import Any, Final
 
 from bifrost.actors.backoff import Backoff
@@ -19,6 +20,7 @@ MAX_ATTEMPTS: Final = 3
 """How often a batch that makes the user's code raise is tried before it becomes a dead letter."""
 
 _LATER: Final = Backoff(min=0.2, max=30.0, factor=2.0, jitter=0.2)
+_LONGEST: Final = 3600.0  # seconds; a destination that names a longer pause is asked in between
 _JITTER = random.Random()  # noqa: S311  spreads retries, guards nothing
 
 
@@ -38,7 +40,7 @@ async def attempt(stage: Stage[Any], batch: Batch, action: Callable[[], Awaitabl
                 await action()
         except (RetryLater, LinkError, TimeoutError) as error:
             after = error.after if isinstance(error, RetryLater) else None
-            pause = _LATER.delay(pauses, _JITTER) if after is None else max(after, 0.0)
+            pause = _LATER.delay(pauses, _JITTER) if after is None or isnan(after) else min(max(after, 0.0), _LONGEST)
             stage.ctx.log.info("tries again in %.1f s: %s", pause, str(error) or f"not done in {timeout:g} s")
         except Rejected as error:
             _give_up(stage, batch, str(error))

@@ -33,9 +33,10 @@ class DetectStage(Stage[Batch]):
         self._overflowed = self._detector.overflowed
         if found:
             rows = message.rows()
+            suffix = "" if self._on is None else f".{self._on}"
             anomalies = tuple(
                 Anomaly(
-                    tag=rows[row][0].removesuffix(f".{self._on}"),
+                    tag=rows[row][0].removesuffix(suffix),
                     source_ts_ns=rows[row][1],
                     value=value,
                     score=score,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Generic, TypeVar
 
 import msgspec
@@ -112,12 +113,18 @@ class Stage(Actor[M], Generic[M]):
                 return
 
     async def forward_last(self, batch: Batch) -> None:
-        """Pass a batch on while stopping: if the next stage is gone, its rows are counted as dropped and logged."""
+        """Pass a batch on while stopping: if the next stage is gone or full, its rows are counted and logged."""
         try:
             await self.forward(batch)
         except ActorError as error:
-            self.meter.overflowed += len(batch)
-            self.ctx.log.warning("drops %d rows at its stop: %s", len(batch), error)
+            self._drop(batch, str(error))
+        except asyncio.CancelledError:
+            self._drop(batch, "the next stage had no room until the stop was over")
+            raise
+
+    def _drop(self, batch: Batch, reason: str) -> None:
+        self.meter.overflowed += len(batch)
+        self.ctx.log.warning("drops %d rows at its stop: %s", len(batch), reason)
 
 
 def is_orderly(reason: ExitReason) -> bool:

@@ -35,7 +35,7 @@ class WindowStage(Stage[Batch | Tick]):
         """Begin to watch for tags that fall silent."""
         await super().on_start()
         self._numbering = Numbering(self.wiring, self.ctx.clock.time_ns())
-        interval = min(max(self._window.seconds, 0.1), self._window.idle_timeout, 1.0)
+        interval = max(min(self._window.seconds, self._window.idle_timeout, 1.0), 0.1)
         self.ctx.timers.every("tick", interval, Tick())
 
     async def receive(self, message: Batch | Tick) -> None:

@@ -133,6 +133,53 @@ async def test_a_sink_that_is_away_is_tried_until_it_is_back() -> None:
         assert running.dead() == ()
 
 
+@pytest.mark.parametrize("after", [float("nan"), float("inf"), 1e12, -1.0])
+async def test_a_sink_that_names_no_sensible_time_is_tried_again_all_the_same(after: float) -> None:
+    """The pause is bounded, and no odd number disturbs the timers of others."""
+    sink = Memory(RetryLater("full", after=after))
+    async with Pipeline("p").source("press").sink(sink).open() as running:
+        await running.send(numbers([1]))
+        await asyncio.sleep(3_700)
+        assert [row[2] for row in sink.rows] == [1]
+
+
+async def test_partial_windows_that_find_no_room_at_a_stop_are_counted() -> None:
+    """A stop does not wait for ever, and what it leaves behind is in the counters."""
+
+    async def stuck(_: Batch) -> None:
+        await asyncio.sleep(1e6)
+
+    window = Window.tumbling(1, max_out_of_order=0)
+    pipeline = Pipeline("p").source("press").window(window).aggregate(Aggregator.sum()).sink(stuck, timeout=1e6)
+    async with pipeline.open() as running:
+        for second in range(66):  # one window in the sink's hands, 64 before it, and one open
+            await running.send(numbers([1], start=second))
+            await asyncio.sleep(0.1)
+    counted = stage(running.statistics(), "window")
+    assert counted.rows_in == 66
+    assert counted.rows_out + counted.overflowed == 66
+
+
+async def test_a_window_with_the_least_idle_time_starts() -> None:
+    """What the settings accept, the timers do as well."""
+    sink = Memory()
+    window = Window.tumbling(0.001, idle_timeout=1e-7, max_out_of_order=0)
+    async with Pipeline("p").source("press").window(window).aggregate(Aggregator.sum()).sink(sink).open() as running:
+        await running.send(numbers([7]))
+        await asyncio.sleep(1.0)
+        assert [row[2] for row in sink.rows] == [7]
+
+
+async def test_without_an_aggregate_an_anomaly_names_its_tag_in_full() -> None:
+    """Whatever the tag ends in."""
+    seen: list[Anomaly] = []
+    pipeline = Pipeline("p").source(None).detect_anomalies(Detector.limits(high=1.0)).sink_on_anomaly(seen.extend)
+    async with pipeline.open() as running:
+        await running.send(Batch.from_columns(["press/x.None"], [1], [2.0]))
+        await asyncio.sleep(0.1)
+    assert [each.tag for each in seen] == ["press/x.None"]
+
+
 async def test_a_stuck_sink_is_felt_at_the_source_and_bounds_the_memory() -> None:
     """Backpressure: the mailboxes fill up, then senders wait."""
     gate = asyncio.Event()
