@@ -28,7 +28,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
             dead device stops no window.
         max_future: seconds that a row may be ahead of the wall clock and be believed; rows beyond it are used and
             counted, but move the watermark as if they were of now, so that a wrong device clock cannot close the
-            windows of honest rows.
+            windows of honest rows. Ten such rows in a row, over `idle_timeout` at least, are believed after all.
     """
 
     seconds: float

@@ -17,6 +17,8 @@ pub const STATUS_PARTIAL: u32 = 0x0000_0405;
 const STATUS_UNCERTAIN: u32 = 0x4000_0000;
 /// Open windows of one tag; only rows from the future can reach it.
 const MAX_OPEN: usize = 128;
+/// So many rows in a row ahead of our clock, over the idle time at least, are no glitch any more.
+const BELIEVED_AHEAD: u32 = 10;
 /// Tags of one stage, so that hostile or careless labels cannot fill the memory.
 const MAX_TAGS: usize = 1 << 20;
 
@@ -62,6 +64,9 @@ struct TagState {
     label: Box<str>,
     watermark: i64,
     last_seen_ns: i64,
+    /// Rows in a row that were ahead of our clock, and since when (monotonic).
+    ahead: u32,
+    ahead_since_ns: i64,
     numeric: bool,
     /// Ascending by start; nearly always one or two.
     open: Vec<(i64, Accumulator)>,
@@ -203,6 +208,8 @@ impl TumblingWindows {
             label: label.into(),
             watermark: i64::MIN,
             last_seen_ns: i64::MIN,
+            ahead: 0,
+            ahead_since_ns: i64::MIN,
             numeric: false,
             open: Vec::new(),
         });
@@ -219,10 +226,21 @@ impl TumblingWindows {
         let start = row.source_ts.saturating_sub(since.rem_euclid(size));
         tag.last_seen_ns = clock.monotonic;
         // The wrong clock of one row must not close the windows of the others: it moves time as far as ours has come.
+        // Where all rows of a tag are ahead for long, it is our own clock that is wrong, or theirs for good.
         let reached = if row.source_ts > clock.horizon {
             statistics.future += 1;
-            clock.now
+            if tag.ahead == 0 {
+                tag.ahead_since_ns = clock.monotonic;
+            }
+            tag.ahead = tag.ahead.saturating_add(1);
+            let lasted = clock.monotonic.saturating_sub(tag.ahead_since_ns);
+            if tag.ahead >= BELIEVED_AHEAD && lasted >= self.options.idle_ns {
+                row.source_ts
+            } else {
+                clock.now
+            }
         } else {
+            tag.ahead = 0;
             row.source_ts
         };
         let bad = row.status >> 30 >= 2;

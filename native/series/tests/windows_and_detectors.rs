@@ -92,6 +92,37 @@ fn rows_of_a_wrong_clock_cost_no_honest_row_its_window() {
     assert_eq!(statistics.overflowed, 1_000 - (statistics.open - 1));
 }
 
+#[test]
+fn a_tag_that_is_steadily_ahead_of_our_own_clock_is_believed_after_a_while() {
+    let mut windows = windows(&[Aggregate::Count]);
+    let mut closed = Vec::new();
+    for step in 0..1_000_i64 {
+        // Ours stands at 1970, as that of a machine without a battery does; the device's is right.
+        let row = rows(&[(1_000_000 + step, Value::I64(1), 0)]);
+        for row in windows.push(&row, step, step).unwrap().rows() {
+            closed.push((row.source_ts, row.value.to_owned()));
+        }
+    }
+    let whole: Vec<_> = (0..99)
+        .map(|window| (1_000_000 + window * 10, Value::I64(10)))
+        .collect();
+    assert_eq!(closed, whole);
+    assert_eq!(windows.statistics().future, 1_000);
+}
+
+#[test]
+fn now_and_then_a_wrong_row_is_never_believed_however_slow_the_tag() {
+    let mut windows = windows(&[Aggregate::Count]);
+    for step in 1..200_i64 {
+        let now = step * 1_000;
+        let time = if step % 20 < 5 { now + FAR } else { now };
+        windows
+            .push(&rows(&[(time, Value::I64(1), 0)]), now, now)
+            .unwrap();
+    }
+    assert_eq!(windows.statistics().late, 0);
+}
+
 fn judged(method: Method, cooldown_ns: i64, cells: &[(i64, f64)]) -> Vec<bool> {
     let mut detector = Detector::new(DetectorOptions {
         method,
