@@ -111,9 +111,16 @@ class SenderActor(Actor[_Connect | _Deliver]):
         await self._close()
 
     async def _open(self) -> Uplink:
-        if self._uplink is None:
-            self._uplink = self._make_uplink()
-        await self._uplink.open()
+        try:
+            if self._uplink is None:
+                self._uplink = self._make_uplink()
+            await self._uplink.open()
+        except (LinkError, OSError, TimeoutError, ConfigError, MissingExtra):
+            raise
+        except Exception as error:
+            # Whatever a plug-in raises here, no record is to blame: it is an outage, tried again like any other.
+            _log.exception("%s: the connector did not open", self.ctx.path)
+            raise NotConnected(f"the connector did not open: {type(error).__name__}: {error}") from error
         return self._uplink
 
     async def _close(self) -> None:

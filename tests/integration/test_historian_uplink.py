@@ -259,3 +259,24 @@ async def test_a_history_that_is_deleted_while_it_is_written_loses_nothing_after
     found = sqlite3.connect(path)
     assert found.execute("SELECT DISTINCT seq FROM history").fetchall() == [(2,)]
     found.close()
+
+
+async def test_a_connector_that_breaks_when_it_is_opened_does_not_end_the_gateway(tmp_path: Path) -> None:
+    """A plug-in's defect is that uplink's trouble: nothing is restarted, given up or refused, and it is tried again."""
+    opened = 0
+
+    class Broken(HistorianUplink):
+        async def open(self) -> None:
+            nonlocal opened
+            opened += 1
+            if opened < 15:
+                raise ValueError("defect of a plug-in")
+            await super().open()
+
+    gateway = Gateway(tmp_path, lambda: Broken(HistorianSettings(path=str(tmp_path / "history.sqlite"))))
+    async with gateway.system:
+        await gateway.sink.write(batch(1))
+        statistics = await gateway.until(lambda now: now.delivered_records == 1)
+        assert statistics.dead_lettered_records == 0
+        assert gateway.system.ref("uplinks/plant/reader").incarnation == 1
+    assert gateway.stored() == values([1])
