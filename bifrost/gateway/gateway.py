@@ -222,8 +222,9 @@ class Gateway:
     def _kept_devices(self) -> dict[str, DeviceSettings]:
         try:
             self._settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise ConfigError(f"cannot make the data directory {self._settings.data_dir}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # the latter for a name with a NUL in it
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot make the data directory {self._settings.data_dir}: {reason}") from error
         kept: dict[str, DeviceSettings] = {}
         mistakes: list[Mistake] = []
         for name, table in self._store.load().items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -345,3 +347,35 @@ def test_a_loop_that_is_closed_under_the_log_hangs_nothing(tmp_path: Path) -> No
             return (await log.statistics()).records
 
     assert asyncio.run(count()) >= 50
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_ends_without_the_parents_log(tmp_path: Path) -> None:
+    """A program that forks with a log open: the child has no thread to wait for, and the parent's log goes on."""
+    script = tmp_path / "forks.py"
+    script.write_text(
+        "import asyncio, os, sys\n"
+        "from bifrost.bridge.buffering import WalSettings, WriteAheadLog\n"
+        "from bifrost.core.batch import Batch\n"
+        "async def opened():\n"
+        "    return await WriteAheadLog.open(WalSettings(path=sys.argv[1]))\n"
+        "loop = asyncio.new_event_loop()\n"
+        "log = loop.run_until_complete(opened())\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    sys.exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert loop.run_until_complete(log.append(Batch.from_columns(['t'], [1], [1]))) == 1\n"
+        "loop.run_until_complete(log.aclose())\n"
+        "loop.close()\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path / "wal.sqlite"], env=environment, process_group=0
+    ) as parent:
+        try:
+            assert parent.wait(10) == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)  # a child that hangs too

@@ -336,6 +336,15 @@ async def test_an_uplink_that_is_gone_from_the_settings_is_told(folder: Path, ca
         assert "cloud" not in caplog.text
 
 
+@pytest.mark.parametrize("name", ["taken", "nul\0inside"])
+async def test_a_data_directory_that_cannot_be_is_a_mistake_in_the_settings(folder: Path, name: str) -> None:
+    """A file in its place, or a name that no system takes: told as such, and nothing was started."""
+    await asyncio.to_thread((folder / "taken").write_text, "", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot make the data directory"):
+        async with Gateway(GatewaySettings(gateway=GatewaySection(data_dir=str(folder / name)))):
+            pass
+
+
 async def registered(gateway: Gateway, name: str) -> bool:
     return name in (await gateway.wal.statistics()).cursors
 
