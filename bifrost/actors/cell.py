@@ -92,6 +92,10 @@ class Cell(ABC):
         """Take a message, or return what to await until there is room."""
 
     @abstractmethod
+    def admit(self, waiter: asyncio.Future[None]) -> None:
+        """Take the message of a sender that waits for room, past the bound."""
+
+    @abstractmethod
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Forget a message whose sender no longer waits for room."""
 

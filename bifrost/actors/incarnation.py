@@ -17,6 +17,7 @@ from bifrost.actors.exit_reason import ExitReason
 
 if TYPE_CHECKING:
     from bifrost.actors.actor import Actor
+    from bifrost.actors.cell import Cell
     from bifrost.actors.context import ActorContext
     from bifrost.actors.mailbox import Envelope
     from bifrost.actors.timers import Timers
@@ -53,10 +54,12 @@ class Incarnation:
         "killed",
         "number",
         "runner",
+        "sending",
         "started",
         "tasks",
         "timers",
         "watching",
+        "yields",
     )
 
     def __init__(self, number: int, context: Context) -> None:
@@ -80,6 +83,25 @@ class Incarnation:
         self.tasks: set[asyncio.Task[Any]] | None = None
         self.timers: Timers | None = None
         self.watching: set[Any] | None = None
+        self.sending: tuple[Cell, asyncio.Future[None]] | None = None
+        """Where the handler waits for room, if it does."""
+        self.yields = False
+        """Stopped for the sake of a sibling that failed, to be started again."""
+
+    def wait_for_room(self, cell: Cell, waiter: asyncio.Future[None]) -> None:
+        """Note that a send waits; what the handler of a stopped incarnation holds gets in at once."""
+        if self.runner is not asyncio.current_task():
+            return
+        self.sending = (cell, waiter)
+        if self.yields:
+            cell.admit(waiter)
+
+    def yield_to_restart(self) -> None:
+        """Be stopped in a group restart: the receiver may be down until this has stopped, so no wait for room helps."""
+        self.yields = True
+        if self.sending is not None:
+            cell, waiter = self.sending
+            cell.admit(waiter)
 
     def spawn(self, cell: WorkerCell, coro: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Start a task that ends with this incarnation."""

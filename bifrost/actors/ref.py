@@ -91,6 +91,9 @@ class ActorRef(Generic[M]):
         envelope = Envelope(message, lane=lane)
         delivery = cell.put_or_wait(envelope)
         if isinstance(delivery, asyncio.Future):
+            sender = CURRENT.get()
+            if sender is not None:
+                sender.wait_for_room(cell, delivery)
             try:
                 async with asyncio.timeout(timeout):
                     await delivery
@@ -99,6 +102,8 @@ class ActorRef(Generic[M]):
                     raise MailboxFull(f"{cell.path}: no room in the mailbox for {timeout:g} s; slow down") from None
                 delivery.result()  # it was decided in the turn in which the time was over: that counts
             finally:
+                if sender is not None and sender.sending is not None and sender.sending[1] is delivery:
+                    sender.sending = None
                 if delivery.cancelled():
                     cell.withdraw(delivery)
         elif delivery is Delivery.DEAD:

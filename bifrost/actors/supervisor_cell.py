@@ -259,6 +259,9 @@ class SupervisorCell(Cell):
         """Refuse, as `put` does."""
         return self.put(envelope)
 
+    def admit(self, waiter: asyncio.Future[None]) -> None:
+        """Nothing to take: nobody ever waits for room here."""
+
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Nothing to forget: nobody ever waits for room here."""
 

@@ -188,6 +188,17 @@ class WorkerCell(Cell):
         self._senders.append((waiter, envelope))
         return waiter
 
+    def admit(self, waiter: asyncio.Future[None]) -> None:
+        """Take the message of a sender that waits for room, past the bound."""
+        for index, (own, envelope) in enumerate(self._senders or ()):
+            if own is waiter and self._senders is not None:
+                if self._takes_mail and not waiter.done():
+                    del self._senders[index]
+                    self.mailbox.push(envelope)
+                    waiter.set_result(None)
+                    self._wake()
+                return
+
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Forget a message whose sender no longer waits for room."""
         for index, (own, _) in enumerate(self._senders or ()):
@@ -298,6 +309,8 @@ class WorkerCell(Cell):
         if inc.ending is None and self.spec.drain and inc.announced and fate is not Fate.RESTART:
             inc.draining = True
         self._begin_end(inc, Shutdown())
+        if fate is Fate.RESTART:
+            inc.yield_to_restart()
         if not self._takes_mail and not inc.draining:
             self._flush(DeadLetterReason.STOPPED)
 

@@ -309,6 +309,32 @@ async def test_bad_rows_pass_through_unchanged() -> None:
     assert sink.batches == [bad]
 
 
+async def test_a_crash_behind_full_mailboxes_costs_the_message_in_hand_and_nothing_else() -> None:
+    """The stages before it pass on what they hold before they restart, and do not wait for room that cannot come."""
+    taken: list[Value] = []
+    crashed_at: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def slow(batch: Batch) -> None:
+        await asyncio.sleep(0.5)
+        number = batch.rows()[0][2]
+        if number == 50 and not crashed_at:
+            crashed_at.append(loop.time())
+            raise asyncio.CancelledError  # what escapes every handling of errors
+        taken.append(number)
+
+    pipeline = Pipeline("p").source(None).filter(lambda batch: batch).select(["press/t"]).sink(slow)
+    async with pipeline.open() as running:
+        for number in range(300):
+            await running.send(numbers([number]), timeout=100.0)
+            if crashed_at and not taken[50:]:
+                assert loop.time() - crashed_at[0] < 2.0
+        await asyncio.sleep(200)
+        assert running.system.dead_letters.counts == {"crashed": 1}
+        assert running.system.snapshot().children[0].restarts == 0
+    assert taken == [number for number in range(300) if number != 50]
+
+
 @pytest.mark.parametrize("broken", ["window", "source"])
 async def test_a_crashed_stage_restarts_with_those_before_it_and_rows_go_on(broken: str) -> None:
     """A defect restarts its stage and the ones that send to it; the sink keeps running and later rows arrive."""
