@@ -120,8 +120,12 @@ def _flow(scene: Scene) -> Table:
         if uplink.detail:
             words.append(f"  {uplink.detail}", style="dim")
         table.add_row(f"uplink {uplink.name}", words)
-    table.add_row("anomalies", scene.anomalies[-1] if scene.anomalies else "none yet")
+    table.add_row("anomalies", _anomalies(scene))
     return table
+
+
+def _anomalies(scene: Scene) -> str:
+    return f"{len(scene.anomalies)}, last {scene.anomalies[-1]}" if scene.anomalies else "none yet"
 
 
 def _script(scene: Scene) -> RenderableType:
