@@ -247,8 +247,19 @@ impl Desk {
 
     /// Tries what waits for room once more.
     fn try_parked(&mut self) {
-        let parked = std::mem::take(&mut self.parked);
-        self.execute(parked.into());
+        let mut waiting = std::mem::take(&mut self.parked);
+        // In groups like any other, so that the write-ahead file keeps to its part of the cap.
+        while self.parked.is_empty() && !waiting.is_empty() {
+            let (mut group, mut bytes) = (Vec::new(), 0);
+            while bytes < self.options.group_limit()
+                && let Some(command) = waiting.pop_front()
+            {
+                bytes += command.op.weight();
+                group.push(command);
+            }
+            self.execute(group);
+        }
+        self.parked.append(&mut waiting);
     }
 
     /// Hands out answers and events.

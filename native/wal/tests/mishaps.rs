@@ -201,3 +201,34 @@ fn a_salvage_that_was_cut_short_is_taken_up_again() {
         wal.close();
     }
 }
+
+#[test]
+fn appends_that_waited_together_keep_to_the_cap_when_they_go_on() {
+    let folder = Folder::new();
+    let cap = 8 << 20;
+    let small = Options {
+        max_bytes: cap,
+        on_full: OnFull::Block,
+        ..options()
+    };
+    let wal = Direct::open(&folder.file(), small).unwrap();
+    wal.register("cloud", Start::Oldest).unwrap();
+    let mut number = 0;
+    let mut tokens = Vec::new();
+    while wal.statistics().blocked < 50 {
+        tokens.push(wal.wal().append(record(number, 100_000)).unwrap());
+        number += 1;
+    }
+    let newest = wal.statistics().last_seq;
+    wal.ack("cloud", newest).unwrap();
+    for token in tokens {
+        wal.wait(token).unwrap();
+    }
+    let statistics = wal.statistics();
+    assert_eq!(statistics.records, 50);
+    assert!(
+        statistics.file_bytes + statistics.wal_bytes <= cap,
+        "{statistics:?}"
+    );
+    wal.close();
+}
