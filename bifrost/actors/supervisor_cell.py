@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bifrost.actors import events, steps
 from bifrost.actors.cell import Cell
@@ -26,6 +26,7 @@ from bifrost.errors import ActorError, ActorStopped, StartFailed
 
 if TYPE_CHECKING:
     from bifrost.actors.mailbox import Envelope
+    from bifrost.actors.ref import ActorRef
     from bifrost.actors.supervisor import SupervisorPlan
     from bifrost.actors.system import ActorSystem
 
@@ -50,7 +51,7 @@ class SupervisorCell(Cell):
         self._feeding = False
         self._forced = False
         self._tokens = itertools.count(1)
-        self._calls: dict[int, tuple[asyncio.Future[None], str]] = {}
+        self._calls: dict[int, tuple[asyncio.Future[ActorRef[Any] | None], str]] = {}
         self._alarms: set[asyncio.Handle] = set()
 
     def make_ref(self) -> SupervisorRef:
@@ -152,13 +153,16 @@ class SupervisorCell(Cell):
         spec = self.core.children[child_id].spec
         kid = self.kids.get(child_id)
         if kid is None:
-            path = child_id if self.parent is None else f"{self.path}/{child_id}"
-            kid = self.kids[child_id] = self.system.make_cell(self, spec, path)
+            kid = self.kids[child_id] = self.system.make_cell(self, spec, self._path_of(child_id))
         kid.spec = spec
         return kid
 
+    def _path_of(self, child_id: str) -> str:
+        return child_id if self.parent is None else f"{self.path}/{child_id}"
+
     def _note(self, step: steps.NoteRestart | steps.NoteExhausted | steps.NoteParked) -> None:
-        path = self._kid(step.id).path
+        # By its name: the same turn may have removed the child already, whose removal had waited for this.
+        path = self._path_of(step.id)
         if isinstance(step, steps.NoteRestart):
             self.system.publish(events.RestartScheduled, path, delay=step.delay, attempt=step.attempt)
         elif isinstance(step, steps.NoteExhausted):
@@ -213,9 +217,9 @@ class SupervisorCell(Cell):
 
     # Administration
 
-    def call(self, child_id: str, verb: Verb | ChildSpec) -> asyncio.Future[None]:
-        """Queue an administrative call; the future ends with its result."""
-        future: asyncio.Future[None] = self.system.loop.create_future()
+    def call(self, child_id: str, verb: Verb | ChildSpec) -> asyncio.Future[ActorRef[Any] | None]:
+        """Queue an administrative call; the future ends with the child's ref, or None if there is no child any more."""
+        future: asyncio.Future[ActorRef[Any] | None] = self.system.loop.create_future()
         if self.state in (ActorState.STOPPED, ActorState.FAILED, ActorState.STOPPING):
             future.set_exception(self.stopped_error())
             return future
@@ -242,7 +246,9 @@ class SupervisorCell(Cell):
             failure.__cause__ = step.error
             future.set_exception(failure)
         else:
-            future.set_result(None)
+            # Now, not when the caller gets its turn: the child may be gone by then.
+            kid = self.kids.get(child_id)
+            future.set_result(None if kid is None else kid.ref)
 
     # Messages: a supervisor handles none
 

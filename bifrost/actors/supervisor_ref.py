@@ -74,8 +74,9 @@ class SupervisorRef(ActorRef[Any]):
             TimeoutError: the supervisor was busy; the child may still start.
         """
         (spec,) = check_child_specs([spec])
-        await self._call(spec.id, spec, spec.start_timeout + 30.0 if timeout is None else timeout)
-        return self.cell.kids[spec.id].ref
+        ref = await self._call(spec.id, spec, spec.start_timeout + 30.0 if timeout is None else timeout)
+        assert ref is not None, "it has just started"
+        return ref
 
     async def terminate_child(self, child_id: str, *, timeout: float | None = None) -> None:
         """Stop a child for good: a repeat is no error.
@@ -100,8 +101,9 @@ class SupervisorRef(ActorRef[Any]):
             StartFailed: it did not start and stays stopped.
             ActorStopped: the supervisor is stopping.
         """
-        await self._call(child_id, Verb.RESTART, timeout)
-        return self.cell.kids[child_id].ref
+        ref = await self._call(child_id, Verb.RESTART, timeout)
+        assert ref is not None, "it has just started"
+        return ref
 
     async def delete_child(self, child_id: str, *, timeout: float | None = 60.0) -> None:
         """Forget the specification of a stopped or parked child.
@@ -134,12 +136,12 @@ class SupervisorRef(ActorRef[Any]):
         kid = self.cell.kids.get(child_id)
         return None if kid is None else kid.ref
 
-    async def _call(self, child_id: str, verb: Verb | ChildSpec, timeout: float | None) -> None:
+    async def _call(self, child_id: str, verb: Verb | ChildSpec, timeout: float | None) -> ActorRef[Any] | None:
         self._check_caller()
         if self.state is ActorState.RESTARTING:
             await self.wait_running()
         async with asyncio.timeout(timeout):
-            await self.cell.call(child_id, verb)
+            return await self.cell.call(child_id, verb)
 
 
 def refusal_error(  # noqa: PLR0911 - one line for each refusal

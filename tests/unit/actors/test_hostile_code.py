@@ -12,11 +12,15 @@ import pytest
 
 from bifrost.actors import (
     Actor,
+    ActorState,
     ActorSystem,
     Backoff,
     ChildSpec,
     Down,
+    DynamicSupervisor,
     Mailbox,
+    OnExhausted,
+    Restart,
     Supervisor,
 )
 from bifrost.actors.events import ActorCrashed as CrashEvent
@@ -299,3 +303,47 @@ async def test_those_who_gave_up_waiting_for_an_actor_are_forgotten() -> None:
                 await ref.wait_running(timeout=0.01)
         gc.collect()
         assert sum(isinstance(each, asyncio.Future) for each in gc.get_objects()) < before + 25
+
+
+@pytest.mark.parametrize("backoff", [None, Backoff(min=5.0, max=5.0), Backoff(min=0.1, max=0.1, max_attempts=1)])
+async def test_a_child_may_be_removed_while_its_restart_is_failing(backoff: Backoff | None) -> None:
+    """The removal that waited for the failing start is carried out, and the supervisor goes on."""
+    starts: list[int] = []
+
+    async def slow_failure_after_the_first(_: Puppet) -> None:
+        starts.append(len(starts))
+        if len(starts) > 1:
+            await asyncio.sleep(1.0)
+            raise ValueError("defect")
+
+    async with ActorSystem(children=[DynamicSupervisor.spec("devices", on_exhausted=OnExhausted.PARK)]) as system:
+        devices = system.supervisor("devices")
+        ref = await devices.start_child(
+            ChildSpec(id="a", start=Puppet, args=(slow_failure_after_the_first,), backoff=backoff)
+        )
+        ref.kill()
+        await asyncio.sleep(0.5)
+        await devices.terminate_child("a", timeout=10.0)
+        assert devices.which_children() == []
+        other = await devices.start_child(ChildSpec(id="b", start=Puppet), timeout=10.0)
+        assert await other.ask("hello") == "hello"
+
+
+async def test_a_child_that_is_removed_as_soon_as_it_runs_was_started_all_the_same() -> None:
+    """Whoever started it gets its ref, which says that it has stopped."""
+
+    async def die_with_the_start(puppet: Puppet) -> None:
+        async def end() -> None:
+            puppet.ctx.stop()
+
+        puppet.ctx.spawn_task(end())
+
+    async with ActorSystem() as system:
+        starting = asyncio.create_task(
+            system.start_child(
+                ChildSpec(id="a", start=Puppet, args=(die_with_the_start,), restart=Restart.TEMPORARY, shutdown=0.0)
+            )
+        )
+        ref = await asyncio.wait_for(starting, 10.0)
+        await asyncio.sleep(0.1)
+        assert ref.state is ActorState.STOPPED
