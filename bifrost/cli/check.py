@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bifrost.cli.exit_code import ExitCode
-from bifrost.cli.output import print_json
+from bifrost.cli.output import counted, print_json
 from bifrost.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,5 +47,5 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"ok": True, **counts})
     else:
-        print(f"{options.file}: right ({', '.join(f'{count} {noun}' for noun, count in counts.items())})")
+        print(f"{options.file}: right ({', '.join(counted(count, noun) for noun, count in counts.items())})")
     return ExitCode.OK

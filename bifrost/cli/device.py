@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bifrost.cli.exit_code import ExitCode
-from bifrost.cli.output import add_gateway_options, device_rows, gateway_address, print_columns, print_json
+from bifrost.cli.output import add_gateway_options, counted, device_rows, gateway_address, print_columns, print_json
 from bifrost.gateway.control.client import ask_gateway
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _add(options: argparse.Namespace) -> int:
     if options.json:
         print_json(answer)
     else:
-        print(f"device {options.name} added with {answer['tags']} tags")
+        print(f"device {options.name} added with {counted(answer['tags'], 'tags')}")
     return ExitCode.OK
 
 

@@ -12,9 +12,14 @@ import msgspec
 from bifrost.errors import ConfigError
 from bifrost.gateway.control.address import ControlAddress
 
-__all__ = ["add_gateway_options", "device_rows", "gateway_address", "print_columns", "print_json"]
+__all__ = ["add_gateway_options", "counted", "device_rows", "gateway_address", "print_columns", "print_json"]
 
 _LONGEST_TIMEOUT: Final = 86_400
+
+
+def counted(count: int, nouns: str) -> str:
+    """Say how many; `nouns` ends in an ``s``, which one of them has not."""
+    return f"{count} {nouns[:-1] if count == 1 else nouns}"
 
 
 def print_json(value: Any) -> None:

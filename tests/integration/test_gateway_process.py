@@ -125,7 +125,7 @@ async def test_a_device_comes_and_goes_while_the_gateway_runs(folder: Path) -> N
         async with run_gateway(settings) as gateway:
             where = ("--gateway", settings)
             added = await bifrost("device", "add", "oven", oven, "--set", f"port={server.port}", *where)
-            assert (added.code, added.out) == (0, "device oven added with 1 tags\n")
+            assert (added.code, added.out) == (0, "device oven added with 1 tag\n")
             again = await bifrost("device", "add", "oven", oven, *where)
             assert again.code == 2
             assert "there is a device oven already" in again.err

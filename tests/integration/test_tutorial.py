@@ -92,14 +92,14 @@ def test_the_lesson_works_as_written(tmp_path: Path) -> None:
     """Check, run, add a device, read the history, an outage and its end, and a stop that loses nothing."""
     files_of_the_lesson(tmp_path)
     reader = Reader(tmp_path)
-    assert "right (1 devices, 2 tags, 1 pipelines, 1 uplinks)" in reader.run("-m", "bifrost", "check", "gateway.toml")
+    assert "right (1 device, 2 tags, 1 pipeline, 1 uplink)" in reader.run("-m", "bifrost", "check", "gateway.toml")
     assert "no history yet" in reader.run("history.py")
     with reader.terminal("-m", "bifrost", "run", "gateway.toml"):
         with reader.terminal("machines.py", "3600"):
             reader.devices_until(lambda text: "press   connected" in text)
             assert "temperatures  running" in reader.run("-m", "bifrost", "tree")
             added = reader.run("-m", "bifrost", "device", "add", "oven", "oven.toml")
-            assert added == "device oven added with 1 tags\n"
+            assert added == "device oven added with 1 tag\n"
             wanted = ("oven/temperature.mean", "press/temperature.max", "press/temperature ")
             shown = reader.until(lambda text: all(tag in text for tag in wanted), "history.py")
             assert "press/pieces" not in shown

@@ -74,7 +74,7 @@ def test_a_right_file_is_told_with_its_counts(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "g.toml"
     path.write_text('[devices.a]\nhost = "h"\ntags = [{ name = "t", address = 40001 }]\n')
     assert main(["check", str(path)]) == 0
-    assert "1 devices, 1 tags, 0 pipelines, 0 uplinks" in capsys.readouterr().out
+    assert "1 device, 1 tag, 0 pipelines, 0 uplinks" in capsys.readouterr().out
     assert main(["check", "--json", str(path)]) == 0
     expected = {"ok": True, "devices": 1, "tags": 1, "pipelines": 0, "uplinks": 0}
     assert json.loads(capsys.readouterr().out) == expected
