@@ -6,6 +6,7 @@ mod analytics;
 mod arrow;
 mod error;
 mod modbus;
+mod modbus_server;
 mod series;
 mod wal;
 
@@ -21,6 +22,7 @@ fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
         },
     )?;
     modbus::register(module)?;
+    modbus_server::register(module)?;
     series::register(module)?;
     wal::register(module)?;
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Instant;
 
 use crate::Options;
-use crate::owner::{Command, Op};
+use crate::command::{Command, Op};
 
 /// Commands that share a transaction at most, whatever their size.
 const MOST: usize = 4096;

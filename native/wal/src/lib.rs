@@ -17,6 +17,7 @@
 //! * a full or broken disk is an answer ([`WalError::Full`]), never an exit and never a busy loop.
 #![forbid(unsafe_code)]
 
+mod command;
 mod error;
 mod gathering;
 mod letters;

@@ -6,8 +6,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::command::{Command, Op};
 use crate::outbox::{Completion, Outbox, Ticket};
-use crate::owner::{Command, Op, Owner};
+use crate::owner::Owner;
 use crate::{NewRecord, Options, Start, WalError};
 
 /// What opening found.
