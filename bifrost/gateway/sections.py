@@ -29,7 +29,7 @@ from bifrost.gateway.settings import (
 )
 from bifrost.plc.datatypes import ProtocolType
 from bifrost.plc.drivers.registry import known_protocols, protocol_named
-from bifrost.plc.settings import DeviceSettings
+from bifrost.plc.settings import DeviceSettings, doubled_names
 
 __all__ = ["check_device", "check_name", "check_sections"]
 
@@ -107,19 +107,20 @@ def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSe
         return None
     checked = check_settings(table, settings_type, path=path, mistakes=mistakes)
     if checked is None:
-        _check_tag_names(table.get("tags"), (*path, "tags"), mistakes)
+        _check_tag_names(table.get("tags"), path, mistakes)
     return checked if isinstance(checked, DeviceSettings) else None
 
 
 def _check_tag_names(tags: object, path: Path, mistakes: list[Mistake]) -> None:
     """Tell names that come twice where one of the tags has another mistake, so that the settings cannot tell it."""
     told = {mistake.path for mistake in mistakes}
-    seen: dict[str, int] = {}
-    for index, tag in enumerate(tags if isinstance(tags, list | tuple) else ()):
-        name = tag.get("name") if isinstance(tag, Mapping) else None
-        if isinstance(name, str) and seen.setdefault(name, index) != index and (*path, index, "name") not in told:
-            text = f"tag name {name!r} is taken by tag {seen[name] + 1} of this device"
-            mistakes.append(Mistake((*path, index, "name"), text))
+    tables = (tag if isinstance(tag, Mapping) else {} for tag in (tags if isinstance(tags, list | tuple) else ()))
+    names = (name if isinstance(name := tag.get("name"), str) else None for tag in tables)
+    mistakes += [
+        Mistake(place, problem.text)
+        for problem in doubled_names(names)
+        if (place := (*path, *problem.path)) not in told
+    ]
 
 
 def _check_pipeline(value: object, path: Path, mistakes: list[Mistake]) -> PipelineSettings | None:

@@ -5,7 +5,7 @@ In: one table of the file. Out: checked options and tags. Not here: reading the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,7 +14,7 @@ from bifrost.core.settings import Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
 
-__all__ = ["DeviceSettings", "TagSettings", "refuse_problems", "settings_from_options"]
+__all__ = ["DeviceSettings", "TagSettings", "doubled_names", "refuse_problems", "settings_from_options"]
 
 
 class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,20 +111,26 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         yield from self._tag_problems()
 
     def _tag_problems(self) -> Iterable[Problem]:
-        seen: dict[str, int] = {}
+        names = [settings.name for settings in self.tags]
+        yield from doubled_names(names)
         for index, settings in enumerate(self.tags):
-            if settings.name in seen:
-                text = f"tag name {settings.name!r} is taken by tag {seen[settings.name] + 1} of this device"
-                yield Problem(("tags", index, "name"), text)
-            seen.setdefault(settings.name, index)
             try:
                 settings.tag(self.protocol)
             except ConfigError as error:
                 yield Problem(("tags", index), str(error))
         for key in ("source_time", "record_counter"):
             name = getattr(self, key)
-            if name is not None and name not in seen:
+            if name is not None and name not in names:
                 yield Problem((key,), f"expected the name of one of this device's tags, got {name!r}")
+
+
+def doubled_names(names: Iterable[str | None]) -> Iterator[Problem]:
+    """Tell the tags of a device whose name another tag before them has; None stands for a tag without a name."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name is not None and seen.setdefault(name, index) != index:
+            text = f"tag name {name!r} is taken by tag {seen[name] + 1} of this device"
+            yield Problem(("tags", index, "name"), text)
 
 
 def settings_from_options(settings: type[Settings], protocol: str, options: Mapping[str, object]) -> DeviceSettings:
