@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.dead_letters import DeadLetterReason
@@ -99,9 +100,27 @@ class Cell(ABC):
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Forget a message whose sender no longer waits for room."""
 
-    @abstractmethod
     def snapshot(self) -> ActorSnapshot:
-        """How it stands now."""
+        """How it stands now, with everything below it."""
+        return ActorSnapshot(
+            path=self.path,
+            id=self.spec.id,
+            type=self.spec.type,
+            state=self.state,
+            incarnation=self.incarnation,
+            restarts=self.restarts,
+            mailbox_depth=self.waiting_messages(),
+            last_crash=self.last_crash,
+            children=tuple(kid.snapshot() for kid in self.children()),
+        )
+
+    def waiting_messages(self) -> int:
+        """How many messages wait; a supervisor has no mailbox."""
+        return 0
+
+    def children(self) -> Iterable[Cell]:
+        """The cells below it, in start order; a worker has none."""
+        return ()
 
     # Messages
 

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors import events, steps
@@ -18,7 +19,6 @@ from bifrost.actors.child_spec import INFINITY, ChildSpec
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure
 from bifrost.actors.job import Phase
-from bifrost.actors.snapshot import ActorSnapshot
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate, Refusal, Verb
 from bifrost.actors.supervisor_ref import SupervisorRef, refusal_error
@@ -271,16 +271,6 @@ class SupervisorCell(Cell):
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Nothing to forget: nobody ever waits for room here."""
 
-    def snapshot(self) -> ActorSnapshot:
-        """The supervisor and everything below it."""
-        return ActorSnapshot(
-            path=self.path,
-            id=self.spec.id,
-            type=self.spec.type,
-            state=self.state,
-            incarnation=self.incarnation,
-            restarts=self.restarts,
-            mailbox_depth=0,
-            last_crash=self.last_crash,
-            children=tuple(self.kids[row.spec.id].snapshot() for row in self.core.children if row.spec.id in self.kids),
-        )
+    def children(self) -> Iterable[Cell]:
+        """Those that have a place in the tree, in start order."""
+        return (self.kids[row.spec.id] for row in self.core.children if row.spec.id in self.kids)

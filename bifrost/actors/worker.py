@@ -26,7 +26,6 @@ from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, Star
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mailbox import Envelope, Lane, MailboxQueue, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
-from bifrost.actors.snapshot import ActorSnapshot
 from bifrost.actors.state import ActorState, Delivery, Down
 from bifrost.actors.steps import Fate
 from bifrost.errors import ActorCrashed, ActorRestarted, MailboxFull
@@ -412,15 +411,6 @@ class WorkerCell(Cell):
                 inc.watching.discard(down.ref.cell)
             self.put_unbounded(Envelope(down, lane=Lane.SYSTEM), inc)
 
-    def snapshot(self) -> ActorSnapshot:
-        """How it stands now."""
-        return ActorSnapshot(
-            path=self.path,
-            id=self.spec.id,
-            type=self.spec.type,
-            state=self.state,
-            incarnation=self.incarnation,
-            restarts=self.restarts,
-            mailbox_depth=len(self.mailbox),
-            last_crash=self.last_crash,
-        )
+    def waiting_messages(self) -> int:
+        """What is in the mailbox."""
+        return len(self.mailbox)
