@@ -209,7 +209,7 @@ class Director:
         self._delivered.append((elapsed, delivered))
         moment = Moment(
             at=elapsed,
-            produced=appended,
+            acknowledged=appended,
             delivered=delivered,
             wal_rows=waiting,
             devices={device.name: device.state for device in status.devices},
@@ -217,14 +217,11 @@ class Director:
         self.record.moments.append(moment)
         self._show(
             Scene(
-                elapsed=elapsed,
+                moment=moment,
                 seconds=None if self._keep_running else self._seconds,
                 tree=tree,
                 tags=tuple(value for device in status.devices if device.details for value in device.details.values),
-                produced=moment.produced,
-                delivered=moment.delivered,
                 rate=self._rate(),
-                wal_rows=waiting,
                 wal_bytes=0 if status.wal is None else status.wal.file_bytes + status.wal.wal_bytes,
                 uplinks=tuple(UplinkLine(up.name, up.state, up.error) for up in status.uplinks),
                 anomalies=tuple(self._anomalies),

@@ -74,11 +74,11 @@ async def _run(options: argparse.Namespace) -> int:
         except asyncio.CancelledError:
             if not options.keep_running:
                 raise
-    verdict = await asyncio.to_thread(_judge, director)
+    anomalies = [ts for ts, _ in numbers(director.history_path, f"{_TEMPERATURE}.anomaly")]
+    verdict = await asyncio.to_thread(_judge, director, anomalies)
     text = "\n".join(verdict.lines())
     picture = options.output / "picture.png"
     means = dict(numbers(director.history_path, f"{_TEMPERATURE}.mean"))
-    anomalies = [ts for ts, _ in numbers(director.history_path, f"{_TEMPERATURE}.anomaly")]
     draw(
         picture,
         series=numbers(director.history_path, _TEMPERATURE),
@@ -93,9 +93,8 @@ async def _run(options: argparse.Namespace) -> int:
     return 0 if verdict.ok else 1
 
 
-def _judge(director: Director) -> Verdict:
+def _judge(director: Director, anomalies: Sequence[int]) -> Verdict:
     rows = read_rows(director.history_path)
-    anomalies = [ts for ts, _ in numbers(director.history_path, f"{_TEMPERATURE}.anomaly")]
     status = director.status
     assert status is not None
     records = {row.value for row in rows if row.tag == "press/sample_index" and row.value is not None}
@@ -147,16 +146,17 @@ class _PlainLines:
         self._notes = 0
 
     def show(self, scene: Scene) -> None:
+        moment = scene.moment
         for note in scene.notes[self._notes :]:
             sys.stdout.write(f"{note.at:6.1f} s  ** {note.text}\n")
         self._notes = len(scene.notes)
-        if scene.elapsed >= self._next:
-            self._next = scene.elapsed + 5.0
+        if moment.at >= self._next:
+            self._next = moment.at + 5.0
             bad = sum(not value.ok for value in scene.tags)
             uplinks = ", ".join(f"{uplink.name} {uplink.state}" for uplink in scene.uplinks)
             sys.stdout.write(
-                f"{scene.elapsed:6.1f} s  {scene.produced:,} rows produced, {scene.delivered:,} delivered "
-                f"({scene.rate:,.0f}/s), {scene.wal_rows:,} in the buffer, {bad} of {len(scene.tags)} tags not good, "
+                f"{moment.at:6.1f} s  {moment.acknowledged:,} rows acknowledged, {moment.delivered:,} delivered "
+                f"({scene.rate:,.0f}/s), {moment.wal_rows:,} in the buffer, {bad} of {len(scene.tags)} tags not good, "
                 f"{len(scene.anomalies)} anomalies; uplinks: {uplinks}\n"
             )
         sys.stdout.flush()

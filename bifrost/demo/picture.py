@@ -27,7 +27,7 @@ Series = Sequence[tuple[int, float]]
 
 _INK, _MUTED, _GRID = "#1b2733", "#6b7a88", "#e4e9ee"
 _LINE, _MEAN, _HIT, _FALSE, _LABEL = "#8fb8de", "#1f5f99", "#1a7f37", "#c4320a", "#ffe2a8"
-_PRODUCED, _DELIVERED, _WAL = "#1f5f99", "#1a7f37", "#b06a00"
+_ACKNOWLEDGED, _DELIVERED, _WAL = "#1f5f99", "#1a7f37", "#b06a00"
 _STATES = {"connected": "#1a7f37", "degraded": "#b06a00", "connecting": "#d9a441", "starting": "#d9a441"}
 _STATE_OTHER = "#c4320a"
 
@@ -109,14 +109,14 @@ def _draw_series(axes: Axes, *, series: Series, means: Series, anomalies: Series
 def _draw_rates(axes: Axes, record: Record) -> None:
     _plain(axes, "rows since the start")
     at = [moment.at for moment in record.moments]
-    produced = [moment.produced for moment in record.moments]
-    axes.plot(at, produced, color=_PRODUCED, lw=1.4, label="produced by the devices")
+    acknowledged = [moment.acknowledged for moment in record.moments]
+    axes.plot(at, acknowledged, color=_ACKNOWLEDGED, lw=1.4, label="acknowledged by the buffer")
     axes.plot(
         at,
         [moment.delivered for moment in record.moments],
         color=_DELIVERED,
         lw=1.4,
-        label="delivered to the historian",
+        label="delivered by the uplinks",
     )
     axes.legend(loc="lower right", frameon=False, fontsize=9, ncols=2)
     axes.set_ylim(bottom=0)

@@ -17,14 +17,14 @@ class Moment(msgspec.Struct, frozen=True):
 
     Attributes:
         at: seconds since the run began.
-        produced: rows that left the devices, so far.
-        delivered: rows that the historian holds, so far.
-        wal_rows: rows acknowledged by the write-ahead buffer and not yet by the historian.
+        acknowledged: rows that the write-ahead buffer has taken, so far; derived ones are among them.
+        delivered: of those, rows that every uplink has acknowledged.
+        wal_rows: the rest: rows that wait in the buffer.
         devices: state of each device, by name.
     """
 
     at: float
-    produced: int
+    acknowledged: int
     delivered: int
     wal_rows: int
     devices: dict[str, str]

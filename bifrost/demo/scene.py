@@ -6,7 +6,7 @@ import msgspec
 
 from bifrost.actors import ActorSnapshot
 from bifrost.core.value import TagValue
-from bifrost.demo.record import Note
+from bifrost.demo.record import Moment, Note
 
 __all__ = ["Scene", "UplinkLine"]
 
@@ -29,28 +29,22 @@ class Scene(msgspec.Struct, frozen=True):
     """Everything that the view needs for one frame.
 
     Attributes:
-        elapsed: seconds since the run began.
+        moment: the counters.
         seconds: how long the run will take; None while it is kept running.
         tree: the supervision tree with states and restarts.
         tags: the last value of each tag, devices in order.
-        produced: rows that left the devices.
-        delivered: rows that the historian holds.
         rate: rows delivered per second, over the last seconds.
-        wal_rows: rows that wait in the write-ahead buffer.
         wal_bytes: the buffer's size on disk.
         uplinks: one line for each uplink.
         anomalies: the last anomalies, in words.
         notes: what the script has done so far.
     """
 
-    elapsed: float
+    moment: Moment
     seconds: float | None
     tree: ActorSnapshot
     tags: tuple[TagValue, ...]
-    produced: int
-    delivered: int
     rate: float
-    wal_rows: int
     wal_bytes: int
     uplinks: tuple[UplinkLine, ...]
     anomalies: tuple[str, ...]

@@ -47,8 +47,8 @@ def _head(scene: Scene) -> RenderableType:
     row.add_column(justify="right", no_wrap=True)
     row.add_row(
         Text("bifrost demo", style="bold"),
-        ProgressBar(total=total or 1.0, completed=min(scene.elapsed, total or 1.0)),
-        Text(f"{scene.elapsed:.0f} of {total:.0f} s" if total else f"{scene.elapsed:.0f} s, until ctrl-c"),
+        ProgressBar(total=total or 1.0, completed=min(scene.moment.at, total or 1.0)),
+        Text(f"{scene.moment.at:.0f} of {total:.0f} s" if total else f"{scene.moment.at:.0f} s, until ctrl-c"),
     )
     return Panel(row, border_style="dim")
 
@@ -107,13 +107,14 @@ def _reason(value: TagValue) -> str:
 
 
 def _flow(scene: Scene) -> Table:
+    moment = scene.moment
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(style="dim", no_wrap=True, min_width=max([13] + [len(up.name) + 7 for up in scene.uplinks]))
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_row("produced", f"{scene.produced:,} rows")
-    table.add_row("delivered", f"{scene.delivered:,} rows, {scene.rate:,.0f} rows/s")
-    waiting = "bold yellow" if scene.wal_rows > max(200.0, scene.rate) else ""
-    table.add_row("in the buffer", Text(f"{scene.wal_rows:,} rows, {scene.wal_bytes / 1024:,.0f} KiB", style=waiting))
+    table.add_row("acknowledged", f"{moment.acknowledged:,} rows")
+    table.add_row("delivered", f"{moment.delivered:,} rows, {scene.rate:,.0f} rows/s")
+    waiting = "bold yellow" if moment.wal_rows > max(200.0, scene.rate) else ""
+    table.add_row("in the buffer", Text(f"{moment.wal_rows:,} rows, {scene.wal_bytes / 1024:,.0f} KiB", style=waiting))
     for uplink in scene.uplinks:
         good = uplink.state in _GOOD_STATES and not uplink.detail
         words = Text(uplink.state, style="green" if good else "bold red")

@@ -82,7 +82,7 @@ def test_the_picture_is_a_png_of_decent_size(tmp_path: Path) -> None:
     from bifrost.demo.record import Moment, Note, Record
 
     moments = [
-        Moment(at=at / 4, produced=at, delivered=at // 2, wal_rows=at - at // 2, devices={"press": "connected"})
+        Moment(at=at / 4, acknowledged=at, delivered=at // 2, wal_rows=at - at // 2, devices={"press": "connected"})
         for at in range(40)
     ]
     hour = 3600 * 10**9

@@ -9,7 +9,7 @@ from rich.console import Console
 from bifrost.actors import ActorSnapshot, ActorState, ChildType
 from bifrost.core.quality import StatusCode
 from bifrost.core.value import TagValue
-from bifrost.demo.record import Note
+from bifrost.demo.record import Moment, Note
 from bifrost.demo.scene import Scene, UplinkLine
 from bifrost.demo.view import frame
 
@@ -34,7 +34,7 @@ def test_a_frame_shows_tree_tags_flow_and_script() -> None:
     """States other than running, restarts, bad qualities with their reason, the buffer and the script all show."""
     tree = _actor("demo", _actor("devices", _actor("devices/pump", state=ActorState.RESTARTING, restarts=2)))
     scene = Scene(
-        elapsed=12.0,
+        moment=Moment(at=12.0, acknowledged=1234567, delivered=1234000, wal_rows=567, devices={}),
         seconds=60.0,
         tree=tree,
         tags=(
@@ -42,10 +42,7 @@ def test_a_frame_shows_tree_tags_flow_and_script() -> None:
             TagValue("pump/flow", None, StatusCode.BAD_NOT_CONNECTED, 0, 0, "cable pulled"),
             TagValue("pump/level", None, StatusCode.BAD_TIMEOUT, 0, 0),
         ),
-        produced=1234567,
-        delivered=1234000,
         rate=2200.0,
-        wal_rows=567,
         wal_bytes=4096,
         uplinks=(UplinkLine("historian", "connected", "database is locked"),),
         anomalies=("2013-12-16 16:00 press/temperature 22.0",),
