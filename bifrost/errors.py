@@ -29,6 +29,11 @@ BifrostError
 │   ├── StartFailed             `.child_id`, `.cause`
 │   ├── SupervisorGaveUp        the tree's root exceeded its restart intensity
 │   ├── ChildSpecError          no: the specification is wrong. Also a ValueError
+│   ├── HandlerError            no: a handler is declared wrongly; the class was not made. Also a TypeError
+│   ├── NoHandler               no: the receiver handles no messages of this type
+│   ├── HandlerTimeout          ask: a blocking handler overran; it may still act
+│   ├── NameTaken               later, or another name: somebody else has it (`.ref`)
+│   ├── NameNotFound            later: nobody has this name
 │   └── SupervisionError        an administrative call was refused
 │       ├── AlreadyStarted · AlreadyPresent · ChildRunning · ChildRestarting · ChildNotFound · MaxChildren
 └── MissingExtra                no: an optional dependency is missing; the text names the extra to install
@@ -61,12 +66,17 @@ __all__ = [
     "DataTypeError",
     "DeliveryError",
     "DeviceFault",
+    "HandlerError",
+    "HandlerTimeout",
     "LinkError",
     "LinkTimeout",
     "MailboxFull",
     "MaxChildren",
     "MissingExtra",
     "ModbusFault",
+    "NameNotFound",
+    "NameTaken",
+    "NoHandler",
     "NotConnected",
     "ProtocolError",
     "Rejected",
@@ -247,6 +257,34 @@ class SupervisorGaveUp(ActorError):
 
 class ChildSpecError(ActorError, ValueError):
     """A child or supervisor specification is wrong; nothing was started."""
+
+
+class HandlerError(ActorError, TypeError):
+    """A handler of an actor class is declared wrongly: mend it; the class was not made."""
+
+
+class NoHandler(ActorError):
+    """The receiver handles no messages of this type; it goes on as before. A retry changes nothing."""
+
+
+class HandlerTimeout(ActorError):
+    """A handler in a thread took longer than its `handler_timeout`; it may still act."""
+
+
+class NameTaken(ActorError):
+    """Somebody else has the name: take another, or wait until it is released.
+
+    Attributes:
+        ref: the actor that has it; None if it is the name of a group.
+    """
+
+    def __init__(self, message: str, *, ref: object = None) -> None:
+        super().__init__(message)
+        self.ref = ref
+
+
+class NameNotFound(ActorError):
+    """Nobody has this name at the moment."""
 
 
 class SupervisionError(ActorError):
