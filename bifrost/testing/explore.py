@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Concatenate, ParamSpec
 
 from bifrost.testing.schedule import Schedule, first_difference
@@ -128,7 +128,10 @@ def _race(test: _Test, schedule: Schedule, error: Exception, shrink: int) -> Rac
         short = Schedule(script=script)
         _run(test, short)
         matter = [(number, one) for number, one in enumerate(short.choices, start=1) if one.index]
-        lines.append(f"{len(matter)} of its {len(schedule.choices)} choices are enough, the rest in order of arrival:")
+        enough = "is" if len(matter) == 1 else "are"
+        lines.append(
+            f"of its {len(schedule.choices)} choices, {len(matter)} {enough} enough, the others in order of arrival:"
+        )
         lines += [f"  choice {number}: {one}" for number, one in matter]
         lines.append(f"the same in short: Schedule(script={list(script)})")
     lines.append(f"see it again: {REPLAY_VARIABLE}={seed} in the environment, or Schedule({seed})")
@@ -136,22 +139,35 @@ def _race(test: _Test, schedule: Schedule, error: Exception, shrink: int) -> Rac
 
 
 def _shrink(test: _Test, script: tuple[int, ...], kind: type[Exception], runs: int) -> tuple[int, ...]:
-    """Put ever smaller pieces of the schedule back into the order of arrival, as long as the test still fails."""
-    best = script
-    size = max(len(script) // 2, 1)
-    while runs > 0:
-        at = 0
-        while at < len(best) and runs > 0:
-            if any(best[at : at + size]):
-                tried = _trimmed((*best[:at], *[0] * len(best[at : at + size]), *best[at + size :]))
-                runs -= 1
-                if type(_run(test, Schedule(script=tried))) is kind:
-                    best = tried
-            at += size
-        if size == 1:
-            break
-        size //= 2
+    """Make the schedule simpler as long as the test fails in the same way: fewer choices, earlier actors."""
+    best = _trimmed(script)
+    progress = True
+    while progress:
+        progress = False
+        for candidate in _simpler(best):
+            if runs == 0:
+                return best
+            runs -= 1
+            if type(_run(test, Schedule(script=candidate))) is kind:
+                best, progress = candidate, True
+                break
     return best
+
+
+def _simpler(script: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Schedules that depart less from the order of arrival, the boldest first."""
+    tried = {script}
+    size = len(script)
+    while size:
+        for at in range(0, len(script), size):
+            head, piece, tail = script[:at], script[at : at + size], script[at + size :]
+            smaller = [tuple(n // 2 for n in piece), tuple(max(n - 1, 0) for n in piece)]
+            for instead in ((0,) * len(piece), (), *smaller):
+                candidate = _trimmed(head + instead + tail)
+                if candidate not in tried:
+                    tried.add(candidate)
+                    yield candidate
+        size //= 2
 
 
 def _trimmed(script: tuple[int, ...]) -> tuple[int, ...]:

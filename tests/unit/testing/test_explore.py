@@ -47,10 +47,10 @@ def test_a_race_is_reported_with_its_seed_and_what_matters() -> None:
     race = raised.value
     assert isinstance(race.error, ValueError)
     assert race.__cause__ is race.error
-    assert [index for index in race.script if index] in ([1], [2])
+    assert race.script in ((2,), (0, 1))
     text = str(race)
     assert f"the schedule of seed {race.seed}: ValueError" in text
-    assert "1 of its 5 choices are enough" in text
+    assert "of its 5 choices, 1 is enough" in text
     assert f"BIFROST_SCHEDULE={race.seed}" in text
     with pytest.raises(ValueError, match="c"):
         asyncio.run(c_before_b(Schedule(race.seed)))
