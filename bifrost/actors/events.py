@@ -24,7 +24,10 @@ __all__ = [
     "DeadLettered",
     "EventStream",
     "IntensityExceeded",
+    "LoopBlocked",
+    "MailboxHighWater",
     "RestartScheduled",
+    "SlowHandler",
     "StopHookFailed",
     "SupervisorStarted",
     "SupervisorStopped",
@@ -128,6 +131,49 @@ class DeadLettered(ActorEvent):
 
     message: object
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxHighWater(ActorEvent):
+    """A message found the mailbox full; told at most once a second for each actor.
+
+    Attributes:
+        depth: messages that wait.
+        capacity: the bound.
+    """
+
+    depth: int
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowHandler(ActorEvent):
+    """A handler has had one message in hand for long; told again each time that the time has doubled.
+
+    Attributes:
+        incarnation: whose handler.
+        seconds: for how long so far.
+        what: the message's type, and where the handler waits.
+    """
+
+    incarnation: int
+    seconds: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopBlocked(ActorEvent):
+    """The event loop did not turn; told when it turns again, while the log tells at once.
+
+    The path is that of the actor whose code held the loop, or the system's name if it was none.
+
+    Attributes:
+        seconds: for how long.
+        where: the innermost lines of the code that held it, outermost first.
+    """
+
+    seconds: float
+    where: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

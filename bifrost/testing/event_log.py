@@ -22,6 +22,9 @@ _WORDS: dict[type[events.ActorEvent], str] = {
     events.ChildParked: "parked",
     events.ChildLeaked: "leaked",
     events.DeadLettered: "dead letter",
+    events.MailboxHighWater: "high water",
+    events.SlowHandler: "slow handler",
+    events.LoopBlocked: "loop blocked",
     events.SupervisorStarted: "supervisor started",
     events.SupervisorStopped: "supervisor stopped",
 }

@@ -130,7 +130,7 @@ def _race(test: _Test, schedule: Schedule, error: Exception, shrink: int) -> Rac
         matter = [(number, one) for number, one in enumerate(short.choices, start=1) if one.index]
         enough = "is" if len(matter) == 1 else "are"
         lines.append(
-            f"of its {len(schedule.choices)} choices, {len(matter)} {enough} enough, the others in order of arrival:"
+            f"of its {len(schedule.choices)} choices, {len(matter)} {enough} enough, the others as they come:"
         )
         lines += [f"  choice {number}: {one}" for number, one in matter]
         lines.append(f"the same in short: Schedule(script={list(script)})")
