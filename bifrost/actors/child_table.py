@@ -1,12 +1,13 @@
 """The children of one supervisor, in start order.
 
-In: specifications. Out: rows that the supervision core updates. No I/O.
+In: specifications. Out: rows that the supervision core updates. No I/O. Nothing here but `ids`, `merge` and iteration
+looks at every child: a supervisor of a hundred thousand starts, stops and counts them one by one.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bifrost.actors.child_spec import ChildSpec, ChildType, Restart
@@ -27,6 +28,13 @@ class ChildStatus(enum.Enum):
     """Its restart failed or is delayed; it will be tried again."""
     STOPPING = "stopping"
     PARKED = "parked"
+
+
+_STOPPED = ChildStatus.STOPPED
+_STARTING = ChildStatus.STARTING
+_RUNNING = ChildStatus.RUNNING
+_STOPPING = ChildStatus.STOPPING
+_UNDECIDED = Fate.UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class ChildRow:
         "counted",
         "due",
         "exited",
+        "held",
         "spec",
         "started_at",
         "status",
@@ -64,23 +73,27 @@ class ChildRow:
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
-        self.status = ChildStatus.STOPPED
+        self.status = _STOPPED
         self.exited: ExitReason | None = None
         """Set while an exit waits in the core's queue: the process is gone, the supervisor has not looked yet."""
         self.attempt = 0
         self.started_at = 0.0
+        """When it came up last; kept only where a back-off asks how long it ran."""
         self.due: float | None = None
         self.counted = False
         """The attempt that is due has been counted against the budget."""
         self.window: IntensityWindow | None = None
-        self.stop_fate = Fate.UNDECIDED
+        self.stop_fate = _UNDECIDED
         self.awaits_group = False
         """Stopped as part of a group restart that has not yet started it again."""
+        self.held = False
+        """Stopped by hand, to stay so until it is started by hand."""
 
     @property
     def is_alive(self) -> bool:
         """True while an incarnation exists that the supervisor would have to stop."""
-        return self.status in (ChildStatus.STARTING, ChildStatus.RUNNING, ChildStatus.STOPPING) and self.exited is None
+        status = self.status
+        return (status is _RUNNING or status is _STARTING or status is _STOPPING) and self.exited is None
 
     @property
     def is_temporary(self) -> bool:
@@ -91,10 +104,14 @@ class ChildRow:
 class ChildTable:
     """Rows by id, in start order."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_rows", "_significant", "_supervisors", "active")
 
     def __init__(self) -> None:
         self._rows: dict[str, ChildRow] = {}
+        self._significant: dict[str, ChildRow] = {}
+        self._supervisors = 0
+        self.active = 0
+        """How many run; the core counts them as they come and go."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -116,11 +133,42 @@ class ChildTable:
         """Append a row; the id must be new."""
         assert spec.id not in self._rows
         row = self._rows[spec.id] = ChildRow(spec)
+        self._count(row, 1)
         return row
 
     def remove(self, child_id: str) -> None:
         """Take the row out."""
-        del self._rows[child_id]
+        self._count(self._rows.pop(child_id), -1)
+
+    def respecify(self, row: ChildRow, spec: ChildSpec) -> None:
+        """Give the row another specification with the same id."""
+        assert spec.id == row.spec.id
+        self._count(row, -1)
+        row.spec = spec
+        self._count(row, 1)
+
+    def merge(self, specs: Iterable[ChildSpec]) -> tuple[list[str], list[str]]:
+        """Take the order and the specifications of a new list; whatever else is known follows, in its old order.
+
+        Returns:
+            The ids that are new, and the ids whose specification is another one now.
+        """
+        added: list[str] = []
+        changed: list[str] = []
+        before = self._rows
+        self._rows = {}
+        for spec in specs:
+            row = before.pop(spec.id, None)
+            if row is None:
+                self.add(spec)
+                added.append(spec.id)
+                continue
+            self._rows[spec.id] = row
+            if row.spec != spec:
+                self.respecify(row, spec)
+                changed.append(spec.id)
+        self._rows.update(before)
+        return added, changed
 
     def ids(self) -> list[str]:
         """Ids in start order."""
@@ -128,11 +176,29 @@ class ChildTable:
 
     def from_id(self, child_id: str) -> list[str]:
         """The id and those that start after it."""
-        ids = self.ids()
-        return ids[ids.index(child_id) :]
+        ids: list[str] = []
+        for other in reversed(self._rows):
+            ids.append(other)
+            if other == child_id:
+                break
+        ids.reverse()
+        return ids
+
+    def has_live_significant(self) -> bool:
+        """True if a significant child runs, or is to run again."""
+        return any(row.status is not _STOPPED for row in self._significant.values())
 
     def counts(self) -> ChildCounts:
         """Count as OTP's `count_children` does."""
-        active = sum(row.status is ChildStatus.RUNNING and row.exited is None for row in self)
-        supervisors = sum(row.spec.type is ChildType.SUPERVISOR for row in self)
-        return ChildCounts(len(self), active, supervisors, len(self) - supervisors)
+        known = len(self._rows)
+        return ChildCounts(known, self.active, self._supervisors, known - self._supervisors)
+
+    def _count(self, row: ChildRow, by: int) -> None:
+        spec = row.spec
+        if spec.type is ChildType.SUPERVISOR:
+            self._supervisors += by
+        if spec.significant:
+            if by > 0:
+                self._significant[spec.id] = row
+            else:
+                del self._significant[spec.id]

@@ -35,6 +35,11 @@ class IntensityWindow:
             times.popleft()
         return len(times) <= self.intensity
 
+    def change(self, intensity: int, period: float) -> None:
+        """Go by another limit from the next restart on; what was counted stays counted."""
+        self.intensity = intensity
+        self.period = period
+
     def clear(self) -> None:
         """Forget every restart."""
         self._times.clear()

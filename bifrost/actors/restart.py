@@ -3,8 +3,8 @@
 In: what happened (`steps.Input`) and the time. Out: what to do now (`steps.Step`), in order. Not here: a task, a loop,
 a clock, an actor. The same inputs, times and seed give the same steps, so that the conformance table runs on it alone.
 
-It is a queue, a job and a plan: inputs wait in the queue while a job runs; a job is a plan of stops and starts, done
-one after the other; a stop of the supervisor itself takes precedence over everything.
+`plan_runner.py` does one thing after the other, `administration.py` serves calls, and this file decides who is
+restarted, when that has become pointless, and how the supervisor itself ends, which takes precedence over everything.
 
 Obeys: Erlang/OTP `supervisor` (restart, try_again_restart, auto_shutdown), except where
 `docs/concepts/supervision.md` lists a difference.
@@ -12,96 +12,89 @@ Obeys: Erlang/OTP `supervisor` (restart, try_again_restart, auto_shutdown), exce
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import random
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bifrost.actors import steps
+from bifrost.actors.administration import Administration
 from bifrost.actors.child_spec import ChildSpec, Restart, check_child_specs
-from bifrost.actors.child_table import ChildRow, ChildStatus, ChildTable
+from bifrost.actors.child_table import ChildRow, ChildStatus
 from bifrost.actors.exit_reason import ExitReason, Shutdown, StartFailure, is_abnormal
 from bifrost.actors.intensity import IntensityWindow
 from bifrost.actors.job import Job, JobKind, Phase
-from bifrost.actors.steps import Fate, Refusal, Verb
-from bifrost.actors.strategy import AutoShutdown, IntensityScope, OnExhausted, Strategy, SupervisorFlags
-from bifrost.errors import ChildSpecError
+from bifrost.actors.steps import Fate, Refusal
+from bifrost.actors.strategy import AutoShutdown, IntensityScope, OnExhausted, SupervisorFlags
 from bifrost.errors import StartFailed as StartFailedError
 
 __all__ = ["SupervisionCore"]
 
 
-class SupervisionCore:
+class SupervisionCore(Administration):
     """The state of one incarnation of a supervisor.
 
     Args:
         flags: strategy, intensity and the rest.
         specs: children to start, in start order.
         rng: draws the jitter of back-offs.
+        held: ids of children that an earlier incarnation was told to hold; they are known and not started.
+        durable: a dynamic supervisor's children outlive it, because a store brings them back.
 
     Raises:
         ChildSpecError: the specifications contradict each other or the flags.
     """
 
-    def __init__(self, flags: SupervisorFlags, specs: Iterable[ChildSpec], rng: random.Random) -> None:
-        self.flags = flags
-        self.children = ChildTable()
-        self.phase = Phase.NEW
-        for spec in check_child_specs(specs):
-            self.check(spec)
-            self.children.add(spec)
+    def __init__(
+        self,
+        flags: SupervisorFlags,
+        specs: Iterable[ChildSpec],
+        rng: random.Random,
+        *,
+        held: Collection[str] = (),
+        durable: bool = False,
+    ) -> None:
+        super().__init__(flags)
+        for spec in check_child_specs(specs, auto_shutdown=flags.auto_shutdown):
+            self.children.add(spec).held = spec.id in held
         self._rng = rng
+        self._durable = durable
         self._window = IntensityWindow(flags.intensity, flags.period)
-        self._queue: deque[steps.Input] = deque()
-        self._plan: deque[tuple[str, Fate | None]] = deque()  # a fate means stop, None means start
-        self._waiting: set[str] = set()
-        self._job: Job | None = None
-        self._steps: list[steps.Step] = []
-        self._now = 0.0
+        self._due: list[tuple[float, int, ChildRow]] = []  # a heap; entries of rows that are due no more are void
+        self._dues = itertools.count()
 
-    def check(self, spec: ChildSpec) -> None:
-        """Raise `ChildSpecError` if `spec` contradicts the flags."""
-        if spec.significant and self.flags.auto_shutdown is AutoShutdown.NEVER:
-            raise ChildSpecError(f"child {spec.id!r} is significant but its supervisor's auto_shutdown is never")
+    def held_ids(self) -> frozenset[str]:
+        """Children that were told to stay stopped until they are started by hand."""
+        return frozenset(row.spec.id for row in self.children if row.held)
 
-    def handle(self, event: steps.Input, now: float) -> list[steps.Step]:
-        """Take one input at monotonic time `now` and return what to do, in order."""
-        self._now = now
-        self._steps = []
-        if isinstance(event, steps.Started | steps.StartFailed | steps.Exited):
-            self._on_child(event)
-        elif isinstance(event, steps.StopSelf):
-            self._on_stop_self(event)
-        else:
-            self._queue.append(event)
-        self._advance()
-        return self._steps
+    # The queue
 
-    # What children report
-
-    def _on_child(self, event: steps.Started | steps.StartFailed | steps.Exited) -> None:
-        row = self.children.get(event.id)
-        if row is None:
-            return
-        if row.status is ChildStatus.STARTING and isinstance(event, steps.Started):
-            row.status = ChildStatus.RUNNING
-            row.started_at = self._now
-            self._waiting.discard(row.spec.id)
-        elif row.status is ChildStatus.STARTING and isinstance(event, steps.StartFailed):
-            row.status = ChildStatus.STOPPED
-            self._waiting.discard(row.spec.id)
-            self._start_failed(row, event.error)
-        elif row.status is ChildStatus.STOPPING and not isinstance(event, steps.Started):
-            self._waiting.discard(row.spec.id)
-            self._settle_stopped(row, row.stop_fate)
-        elif row.status is ChildStatus.RUNNING and isinstance(event, steps.Exited):
-            row.exited = event.reason
-            self._queue.append(event)
+    def _take(self, event: steps.Input) -> None:
+        if isinstance(event, steps.Exited):
+            row = self.children.get(event.id)
+            if row is not None and row.exited is event.reason:
+                row.exited = None
+                row.status = ChildStatus.STOPPED
+                self._ended(row, event.reason)
+        elif isinstance(event, steps.Tick):
+            self._try_due()
+        elif isinstance(event, steps.Admin):
+            self._administer(event)
+        elif isinstance(event, steps.Begin) and self.phase is Phase.NEW:
+            self.phase = Phase.STARTING
+            self._job = Job(JobKind.INIT)
+            self._plan.extend((child_id, None) for child_id in self.children.ids())
 
     def _start_failed(self, row: ChildRow, error: BaseException) -> None:
         job = self._job
         assert job is not None
-        self._plan.clear()
         child_id = row.spec.id
+        if job.kind is JobKind.INIT and self.flags.dynamic:
+            # It was brought back by a store, and ran when it was stored: this is a restart that failed.
+            row.attempt += 1
+            self._retry_later(row)
+            return
+        self._plan.clear()
         if job.kind is JobKind.INIT:
             self._settle(row, Fate.UNDECIDED)
             cause = StartFailedError(f"child {child_id!r} did not start: {error}", child_id=child_id, cause=error)
@@ -113,6 +106,8 @@ class SupervisionCore:
             self._job = None
             row.attempt += 1
             self._retry_later(row)
+        elif job.kind is JobKind.REPLACE:
+            self._replace_failed(job, row, error)
         elif job.kind is JobKind.ADD:
             self._job = None
             self._remove(row)
@@ -121,100 +116,6 @@ class SupervisionCore:
             self._job = None
             self._settle(row, Fate.STOPPED)
             self._steps.append(steps.AdminReply(job.token, error=error))
-
-    # The queue, the job and the plan
-
-    def _advance(self) -> None:
-        while not self._waiting:
-            if self._plan:
-                self._next_planned()
-            elif self._job is not None:
-                self._job_done(self._job)
-            elif self._queue and self.phase is not Phase.DONE:
-                self._take(self._queue.popleft())
-            else:
-                break
-        if self.phase in (Phase.STOPPING, Phase.DONE):
-            self._refuse_queued()
-
-    def _next_planned(self) -> None:
-        child_id, fate = self._plan.popleft()
-        row = self.children.get(child_id)
-        if row is None:
-            return
-        if fate is None:
-            if not row.is_alive and row.exited is None:
-                row.status = ChildStatus.STARTING
-                row.awaits_group = False
-                row.due = None
-                self._waiting.add(child_id)
-                self._steps.append(steps.Start(child_id))
-            return
-        self._stop(row, fate)
-        if self.flags.dynamic:  # children of a dynamic supervisor stop in parallel
-            while self._plan and (following := self._plan[0][1]) is not None:
-                other = self.children.get(self._plan.popleft()[0])
-                if other is not None:
-                    self._stop(other, following)
-
-    def _stop(self, row: ChildRow, fate: Fate) -> None:
-        if row.is_alive:
-            if row.status is not ChildStatus.STOPPING:
-                row.status = ChildStatus.STOPPING
-                self._steps.append(steps.Stop(row.spec.id, fate))
-            row.stop_fate = fate
-            self._waiting.add(row.spec.id)
-        elif row.exited is not None:
-            self._settle_stopped(row, fate)  # it ended by itself before we came to it; its queued exit is now void
-        elif row.status is not ChildStatus.STOPPED or row.awaits_group or fate is Fate.GONE:
-            self._settle_stopped(row, fate)
-
-    def _settle_stopped(self, row: ChildRow, fate: Fate) -> None:
-        row.exited = None
-        row.status = ChildStatus.STOPPED
-        row.due = None
-        row.awaits_group = fate is Fate.RESTART
-        if fate is Fate.GONE:
-            self._remove(row)
-        else:
-            self._settle(row, fate)
-
-    def _settle(self, row: ChildRow, fate: Fate) -> None:
-        self._steps.append(steps.Settle(row.spec.id, fate))
-
-    def _remove(self, row: ChildRow) -> None:
-        self._settle(row, Fate.GONE)
-        self.children.remove(row.spec.id)
-        self._steps.append(steps.Forget(row.spec.id))
-
-    def _job_done(self, job: Job) -> None:
-        self._job = None
-        if job.kind is JobKind.INIT:
-            self.phase = Phase.RUNNING
-            self._steps.append(steps.Up())
-        elif job.kind in (JobKind.SHUT_DOWN, JobKind.ROLL_BACK):
-            self.phase = Phase.DONE
-            self._steps.append(steps.Exit(job.reason))
-        elif job.kind in (JobKind.ADD, JobKind.START_AGAIN, JobKind.TERMINATE):
-            self._steps.append(steps.AdminReply(job.token))
-
-    def _take(self, event: steps.Input) -> None:
-        if isinstance(event, steps.Exited):
-            row = self.children.get(event.id)
-            if row is not None and row.exited is event.reason:
-                row.exited = None
-                row.status = ChildStatus.STOPPED
-                self._ended(row, event.reason)
-        elif isinstance(event, steps.Tick):
-            self._try_due()
-        elif isinstance(event, steps.StartChild):
-            self._add(event)
-        elif isinstance(event, steps.AdminCall):
-            self._admin(event)
-        elif isinstance(event, steps.Begin) and self.phase is Phase.NEW:
-            self.phase = Phase.STARTING
-            self._job = Job(JobKind.INIT)
-            self._plan.extend((child_id, None) for child_id in self.children.ids())
 
     # Restarting
 
@@ -235,9 +136,10 @@ class SupervisionCore:
             self._shut_down(Shutdown("auto_shutdown"), Fate.UNDECIDED)
 
     def _should_auto_shut_down(self) -> bool:
-        if self.flags.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT:
-            return True
-        return not any(row.spec.significant and row.status is not ChildStatus.STOPPED for row in self.children)
+        mode = self.flags.auto_shutdown
+        if mode is AutoShutdown.ALL_SIGNIFICANT:
+            return not self.children.has_live_significant()
+        return mode is AutoShutdown.ANY_SIGNIFICANT
 
     def _restart(self, row: ChildRow) -> None:
         delay = self._delay_of(row)
@@ -249,9 +151,10 @@ class SupervisionCore:
         self._settle(row, Fate.RESTART)
         self._steps.append(steps.NoteRestart(row.spec.id, due - self._now, row.attempt))
         if due > self._now:
-            self._hold(row, group, due)
+            self._delay_group(row, group, due)
         else:
-            self._start_group(row)
+            self._plan_group(row)
+            self._job = Job(JobKind.RESTART)
 
     def _delay_of(self, row: ChildRow) -> float | None:
         """Seconds before the next attempt; None if the back-off allows no more."""
@@ -272,58 +175,48 @@ class SupervisionCore:
             row.window = IntensityWindow(self.flags.intensity, self.flags.period)
         return row.window.add(self._now)
 
-    def _group(self, child_id: str) -> list[str]:
-        if self.flags.strategy is Strategy.ONE_FOR_ALL:
-            return self.children.ids()
-        if self.flags.strategy is Strategy.REST_FOR_ONE:
-            return self.children.from_id(child_id)
-        return [child_id]
-
-    def _hold(self, row: ChildRow, group: list[str], due: float) -> None:
+    def _delay_group(self, row: ChildRow, group: list[str], due: float) -> None:
         """Stop the rest of the group now; start all of it when the delay is over."""
         self._plan_stop([child_id for child_id in group if child_id != row.spec.id], Fate.RESTART)
-        row.status = ChildStatus.RESTARTING
-        row.due = due
-        row.counted = True
-        self._job = Job(JobKind.HOLD)
-        self._steps.append(steps.WakeAt(due))
-
-    def _start_group(self, row: ChildRow) -> None:
-        row.status = ChildStatus.STOPPED
-        row.due = None
-        group = self._group(row.spec.id)
-        self._plan_stop([child_id for child_id in group if child_id != row.spec.id], Fate.RESTART)
-        self._plan.extend((child_id, None) for child_id in group)
-        self._job = Job(JobKind.RESTART)
-
-    def _plan_stop(self, ids: list[str], fate: Fate) -> None:
-        for child_id in reversed(ids):
-            gone = self.children[child_id].is_temporary and fate is not Fate.UNDECIDED
-            self._plan.append((child_id, Fate.GONE if gone else fate))
+        self._set_due(row, due, counted=True)
+        self._job = Job(JobKind.DELAY)
 
     def _retry_later(self, row: ChildRow) -> None:
-        """The start inside a restart failed: try again from the queue, so that calls are served in between."""
+        # The start inside a restart failed: the next try comes from the queue, so that calls are served in between.
         delay = self._delay_of(row)
         if delay is None:
             self._exhausted(row)
             return
-        row.status = ChildStatus.RESTARTING
-        row.due = self._now + delay
-        row.counted = False
         self._settle(row, Fate.RESTART)
-        self._steps += [steps.NoteRestart(row.spec.id, delay, row.attempt), steps.WakeAt(row.due)]
+        self._steps.append(steps.NoteRestart(row.spec.id, delay, row.attempt))
+        self._set_due(row, self._now + delay, counted=False)
+
+    def _set_due(self, row: ChildRow, due: float, *, counted: bool) -> None:
+        row.status = ChildStatus.RESTARTING
+        row.due = due
+        row.counted = counted
+        heapq.heappush(self._due, (due, next(self._dues), row))
+        self._steps.append(steps.WakeAt(due))
 
     def _try_due(self) -> None:
-        due = [row for row in self.children if row.due is not None and row.due <= self._now]
-        if not due:
+        row = self._next_due()
+        if row is None:
             return
-        if len(due) > 1:
+        heapq.heappop(self._due)
+        if self._next_due() is not None:
             self._queue.append(steps.Tick())
-        row = min(due, key=lambda row: row.due or 0.0)
         if not row.counted and not self._count(row):
             self._exhausted(row)
         else:
-            self._start_group(row)
+            self._plan_group(row)
+            self._job = Job(JobKind.RESTART)
+
+    def _next_due(self) -> ChildRow | None:
+        """The child whose restart is due first, if its time has come."""
+        heap = self._due
+        while heap and heap[0][2].due != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][2] if heap and heap[0][0] <= self._now else None
 
     def _exhausted(self, row: ChildRow) -> None:
         row.due = None
@@ -337,56 +230,12 @@ class SupervisionCore:
         self._settle(row, Fate.UNDECIDED)
         self._shut_down(Shutdown("restart intensity exceeded"), Fate.UNDECIDED)
 
-    # Administration
-
-    def _add(self, event: steps.StartChild) -> None:
-        row = self.children.get(event.spec.id)
-        limit = self.flags.max_children
-        if row is not None:
-            running = row.status is ChildStatus.RUNNING
-            self._refuse(event.token, Refusal.ALREADY_STARTED if running else Refusal.ALREADY_PRESENT)
-        elif event.spec.significant and self.flags.auto_shutdown is AutoShutdown.NEVER:
-            self._refuse(event.token, Refusal.SIGNIFICANT)
-        elif limit is not None and len(self.children) >= limit:
-            self._refuse(event.token, Refusal.MAX_CHILDREN)
-        else:
-            self.children.add(event.spec)
-            self._job = Job(JobKind.ADD, event.token)
-            self._plan.append((event.spec.id, None))
-
-    def _admin(self, call: steps.AdminCall) -> None:
-        row = self.children.get(call.id)
-        if row is None:
-            self._refuse(call.token, Refusal.NOT_FOUND)
-        elif call.verb is Verb.TERMINATE:
-            self._terminate(call.token, row)
-        elif row.status is ChildStatus.RUNNING:
-            self._refuse(call.token, Refusal.RUNNING)
-        elif row.status is ChildStatus.RESTARTING:
-            self._refuse(call.token, Refusal.RESTARTING)
-        elif call.verb is Verb.DELETE:
-            self._remove(row)
-            self._steps.append(steps.AdminReply(call.token))
-        else:
-            row.attempt = 0
+    def _take_flags(self) -> None:
+        flags = self.flags
+        self._window.change(flags.intensity, flags.period)
+        for row in self.children:
             if row.window is not None:
-                row.window.clear()
-            self._job = Job(JobKind.START_AGAIN, call.token)
-            self._plan.append((call.id, None))
-
-    def _terminate(self, token: int, row: ChildRow) -> None:
-        gone = row.is_temporary or self.flags.dynamic
-        if row.status is ChildStatus.RESTARTING:
-            # The group restart that these wait for will not come.
-            waiting = [self.children[child_id] for child_id in self._group(row.spec.id) if child_id != row.spec.id]
-            for other in waiting:
-                if other.awaits_group:
-                    self._settle_stopped(other, Fate.STOPPED)
-        self._job = Job(JobKind.TERMINATE, token)
-        self._plan.append((row.spec.id, Fate.GONE if gone else Fate.STOPPED))
-
-    def _refuse(self, token: int, refusal: Refusal) -> None:
-        self._steps.append(steps.AdminReply(token, refusal))
+                row.window.change(flags.intensity, flags.period)
 
     # The supervisor's own end
 
@@ -402,15 +251,10 @@ class SupervisionCore:
         self.phase = Phase.STOPPING
         self._plan.clear()
         self._job = Job(JobKind.SHUT_DOWN, reason=reason)
-        child_fate = Fate.GONE if self.flags.dynamic and fate is Fate.RESTART else fate
+        lost = self.flags.dynamic and fate is Fate.RESTART and not self._durable
+        child_fate = Fate.GONE if lost else fate
         for child_id in sorted(self._waiting):
             row = self.children[child_id]
             if row.status is ChildStatus.STARTING:
                 self._stop(row, child_fate)
         self._plan_stop(self.children.ids(), child_fate)
-
-    def _refuse_queued(self) -> None:
-        for event in self._queue:
-            if isinstance(event, steps.StartChild | steps.AdminCall):
-                self._refuse(event.token, Refusal.STOPPING)
-        self._queue.clear()

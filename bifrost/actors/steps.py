@@ -1,6 +1,8 @@
 """The words between the supervision core and the shell that runs it.
 
 Inputs tell the core what happened; steps tell the shell what to do. Both are plain values: no task, no loop, no clock.
+Nobody changes one; they are not frozen because a frozen one costs twice as much to make, and several are made for every
+child that starts.
 """
 
 from __future__ import annotations
@@ -10,21 +12,29 @@ from dataclasses import dataclass
 
 from bifrost.actors.child_spec import ChildSpec
 from bifrost.actors.exit_reason import ExitReason, Shutdown
+from bifrost.actors.strategy import SupervisorFlags
 
 __all__ = [
+    "Admin",
     "AdminCall",
     "AdminReply",
     "Begin",
+    "ChangeSelf",
     "Exit",
     "Exited",
     "Fate",
     "Forget",
+    "Ignored",
     "Input",
+    "Note",
+    "NoteChanged",
     "NoteExhausted",
     "NoteParked",
     "NoteRestart",
     "OwnStep",
     "Refusal",
+    "ReplaceChild",
+    "Report",
     "Settle",
     "Start",
     "StartChild",
@@ -75,19 +85,19 @@ class Refusal(enum.Enum):
 # Inputs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Begin:
     """The supervisor starts: start its children."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Started:
     """A child's `on_start` returned."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartFailed:
     """A child's start raised or took too long."""
 
@@ -95,7 +105,14 @@ class StartFailed:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Ignored:
+    """A child's factory said `IGNORE`: nothing runs, and that is no failure."""
+
+    id: str
+
+
+@dataclass(slots=True)
 class Exited:
     """A child's incarnation has ended completely, whether asked to or not."""
 
@@ -103,7 +120,7 @@ class Exited:
     reason: ExitReason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartChild:
     """Administrative call: add a child and start it."""
 
@@ -111,16 +128,35 @@ class StartChild:
     spec: ChildSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AdminCall:
     """Administrative call on the child named `id`."""
 
     token: int
     verb: Verb
     id: str
+    hold: bool = False
+    """With `Verb.TERMINATE`: group restarts leave it stopped, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class ReplaceChild:
+    """Administrative call: stop the child with the same id and start this one in its place."""
+
+    token: int
+    spec: ChildSpec
+
+
+@dataclass(slots=True)
+class ChangeSelf:
+    """Administrative call: take other flags, and another list of children unless that is None."""
+
+    token: int
+    flags: SupervisorFlags
+    specs: tuple[ChildSpec, ...] | None = None
+
+
+@dataclass(slots=True)
 class StopSelf:
     """Whoever stands above wants the supervisor to stop."""
 
@@ -128,25 +164,27 @@ class StopSelf:
     fate: Fate = Fate.UNDECIDED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tick:
     """The time asked for by `WakeAt` has come."""
 
 
-Input = Begin | Started | StartFailed | Exited | StartChild | AdminCall | StopSelf | Tick
+Admin = StartChild | AdminCall | ReplaceChild | ChangeSelf
+Report = Started | StartFailed | Ignored | Exited
+Input = Begin | Report | Admin | StopSelf | Tick
 
 
 # Steps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Start:
-    """Start a new incarnation of the child; answer with `Started` or `StartFailed`."""
+    """Start a new incarnation of the child; answer with `Started`, `StartFailed` or `Ignored`."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stop:
     """Stop the child; answer with `Exited` (or `StartFailed`, if it was starting)."""
 
@@ -154,7 +192,7 @@ class Stop:
     fate: Fate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settle:
     """The child's last incarnation is over; this is what becomes of it."""
 
@@ -162,21 +200,21 @@ class Settle:
     fate: Fate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forget:
     """The child's specification is gone; always preceded by its last `Settle`, if it ever ran."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WakeAt:
     """Send `Tick` at this monotonic time, after everything that is already waiting."""
 
     when: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AdminReply:
     """Answer the administrative call `token`."""
 
@@ -185,7 +223,7 @@ class AdminReply:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NoteRestart:
     """Publish that the child will be started again after `delay` seconds."""
 
@@ -194,31 +232,45 @@ class NoteRestart:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NoteExhausted:
     """Publish that the restart budget was exceeded by this child."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NoteParked:
     """Publish that the child was parked."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class NoteChanged:
+    """Publish that flags or children were changed at run time.
+
+    `specs` is the list that the supervisor starts with from now on; None leaves it as it was.
+    """
+
+    flags: SupervisorFlags
+    specs: tuple[ChildSpec, ...] | None
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+@dataclass(slots=True)
 class Up:
     """All children of the specification have started."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exit:
     """The supervisor has ended; no child runs any more."""
 
     reason: ExitReason
 
 
-OwnStep = WakeAt | AdminReply | NoteRestart | NoteExhausted | NoteParked | Up | Exit
+Note = NoteRestart | NoteExhausted | NoteParked | NoteChanged
+OwnStep = WakeAt | AdminReply | Note | Up | Exit
 Step = Start | Stop | Settle | Forget | OwnStep
