@@ -8,12 +8,13 @@ figures that were taken minutes apart.
 from __future__ import annotations
 
 import gc
+import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Bar", "MissingPeer", "Round", "Row", "Setting", "compete", "markdown", "plain", "solo"]
+__all__ = ["Bar", "MissingPeer", "Round", "Row", "Setting", "at", "compete", "markdown", "plain", "solo"]
 
 Round = Callable[[], float]
 """Runs one round and returns its figure in the contest's unit."""
@@ -130,6 +131,8 @@ def compete(
         for name, figures in running.items():
             figures.append(_run(peers[name]))
     figure = statistics.median(own)
+    if not peers:
+        rows.append(Row(what=what, unit=unit, ours=figure))
     for name, figures in running.items():
         ratio = statistics.median(mine / other for mine, other in zip(own, figures, strict=True))
         bar = bars.get(name)
@@ -145,8 +148,8 @@ def compete(
                 reached=None if bar is None else bar.is_reached(figure, ratio),
             )
         )
-    rows.sort(key=lambda row: list(peers).index(row.peer))
-    return rows
+    order = [*peers, ""]
+    return sorted(rows, key=lambda row: order.index(row.peer))
 
 
 def solo(
@@ -164,6 +167,12 @@ def solo(
         bar="" if bar is None else bar.text(unit),
         reached=None if bar is None else bar.is_reached(ours, ratio),
     )
+
+
+def at(values: Sequence[float], share: float) -> float:
+    """The value that `share` of all do not exceed: 0.5 is the median."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 def plain(rows: list[Row]) -> str:
@@ -196,4 +205,4 @@ def _figure(value: float | None, unit: str) -> str:
         return ""
     if unit == "/s":
         return f"{value / 1e6:.2f} M/s" if value >= 1e6 else f"{value / 1e3:,.1f} k/s"
-    return f"{value:,.0f} {unit}" if value >= 100 or unit == "B" else f"{value:,.1f} {unit}"
+    return f"{value:,.0f} {unit}" if value >= 100 or unit == "B" else f"{value:,.{1 if value >= 10 else 3}f} {unit}"

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import _actors_peers as peers
+from benchmarks._actors_crashes import restart_rows, storm_rows
+from benchmarks._actors_crowd import crowd_rows
 from benchmarks._actors_memory import memory_rows
 from benchmarks._actors_messages import ask_rows, suspending_ask_rows, tell_rows
 from benchmarks._actors_otp import Otp
@@ -34,6 +36,9 @@ _PARTS: Final[Mapping[str, Callable[[Setting, Otp], list[Row]]]] = {
     "suspend": suspending_ask_rows,
     "spawn": start_rows,
     "memory": memory_rows,
+    "crowd": crowd_rows,
+    "restart": restart_rows,
+    "storm": storm_rows,
 }
 
 
