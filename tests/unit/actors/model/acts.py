@@ -1,0 +1,244 @@
+"""What a message makes its receiver do, and how an actor behaves when it starts and stops.
+
+In: nothing. Out: frozen values, and the hypothesis strategies that draw them. A message is a tree of acts: it may send
+messages that carry acts of their own, so that no run goes on for ever.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from bifrost.actors import Lane
+
+__all__ = [
+    "Act",
+    "Ask",
+    "CrashNow",
+    "Hang",
+    "KillActor",
+    "Pause",
+    "Post",
+    "Repeat",
+    "Role",
+    "Send",
+    "Spawn",
+    "Stage",
+    "StopSelf",
+    "Stray",
+    "Stubborn",
+    "Tell",
+    "Timer",
+    "Unwatch",
+    "Watch",
+    "posts",
+    "roles",
+]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Suspend; 0 is one turn of the loop."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CrashNow:
+    """Raise."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Raise a cancellation that nobody asked for."""
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Wait for ever; ends when cancelled."""
+
+
+@dataclass(frozen=True)
+class Stubborn:
+    """Wait, and swallow this many cancellations; the grace period makes about ten."""
+
+    swallows: int
+
+
+@dataclass(frozen=True)
+class StopSelf:
+    """End after this message."""
+
+    normal: bool
+
+
+@dataclass(frozen=True)
+class Timer:
+    """Set a one-shot timer."""
+
+    key: int
+    delay: float
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Set a periodic timer."""
+
+    key: int
+    interval: float
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Watch an actor."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class Unwatch:
+    """Take a watch back."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class KillActor:
+    """Kill an actor, maybe oneself."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Do something in a task of the incarnation."""
+
+    acts: tuple[Act, ...]
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Send and go on."""
+
+    target: int
+    acts: tuple[Act, ...]
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send and wait for room."""
+
+    target: int
+    acts: tuple[Act, ...]
+    lane: Lane
+    timeout: float
+    catch: bool
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Send and wait for the answer."""
+
+    target: int
+    acts: tuple[Act, ...]
+    lane: Lane
+    timeout: float
+    catch: bool
+
+
+Post = Tell | Send | Ask
+Act = (
+    Pause
+    | CrashNow
+    | Stray
+    | Hang
+    | Stubborn
+    | StopSelf
+    | Timer
+    | Repeat
+    | Watch
+    | Unwatch
+    | KillActor
+    | Spawn
+    | Tell
+    | Send
+    | Ask
+)
+
+
+class Stage(enum.Enum):
+    """How a start or stop hook behaves."""
+
+    OK = "ok"
+    YIELD = "yield"
+    SLOW = "slow"
+    FAIL = "fail"
+    HANG = "hang"
+    STUBBORN = "stubborn"
+
+
+@dataclass(frozen=True)
+class Role:
+    """How the hooks of one actor behave, incarnation by incarnation; later ones behave well."""
+
+    starts: tuple[Stage, ...] = ()
+    stops: tuple[Stage, ...] = ()
+
+
+_targets = st.integers(0, 11)
+_lanes = st.sampled_from([Lane.NORMAL, Lane.NORMAL, Lane.NORMAL, Lane.HIGH, Lane.SYSTEM])
+_timeouts = st.sampled_from([0.0, 0.05, 0.5, 2.0, 5.0])
+
+_leaves: st.SearchStrategy[Act] = st.one_of(
+    st.builds(Pause, st.sampled_from([0.0, 0.0, 0.01, 0.3, 2.0])),
+    st.builds(Pause, st.sampled_from([0.0, 0.0, 0.01, 0.3, 2.0])),
+    st.just(CrashNow()),
+    st.just(Stray()),
+    st.just(Hang()),
+    st.builds(Stubborn, st.sampled_from([1, 2, 100])),
+    st.builds(StopSelf, st.booleans()),
+    st.builds(Timer, st.integers(0, 1), st.sampled_from([0.0, 0.2, 3.0])),
+    st.builds(Repeat, st.integers(0, 1), st.sampled_from([0.3, 1.0])),
+    st.builds(Watch, _targets),
+    st.builds(Watch, _targets),
+    st.builds(Unwatch, _targets),
+    st.builds(KillActor, _targets),
+)
+
+
+@st.composite
+def _acts(draw: st.DrawFn, depth: int, most: int) -> tuple[Act, ...]:
+    """Acts that send messages with acts of their own, `depth` levels deep."""
+    # A composite is drawn by its name: the whole strategy written out would be too long for a failure's report.
+    if not depth:
+        return tuple(draw(st.lists(_leaves, max_size=most)))
+    inner = _acts(depth - 1, 2)
+    return tuple(draw(st.lists(st.one_of(_leaves, _posts(depth - 1), st.builds(Spawn, inner)), max_size=most)))
+
+
+@st.composite
+def _posts(draw: st.DrawFn, depth: int) -> Post:
+    inner = draw(_acts(depth, 3 if depth > 1 else 2))
+    target, lane = draw(_targets), draw(_lanes)
+    kind = draw(st.sampled_from(["tell", "send", "ask"]))
+    if kind == "tell":
+        return Tell(target, inner, lane)
+    timeout, catch = draw(_timeouts), draw(st.booleans())
+    return Send(target, inner, lane, timeout, catch) if kind == "send" else Ask(target, inner, lane, timeout, catch)
+
+
+@st.composite
+def posts(draw: st.DrawFn) -> tuple[Post, ...]:
+    """What one sender outside the tree sends, one after the other."""
+    return tuple(draw(st.lists(_posts(2), min_size=1, max_size=5)))
+
+
+def roles(*first_start: Stage) -> st.SearchStrategy[Role]:
+    """A role whose first start is one of `first_start`."""
+    rare = st.sampled_from([Stage.OK, Stage.OK, Stage.YIELD, Stage.SLOW, Stage.FAIL, Stage.HANG, Stage.STUBBORN])
+    later = st.lists(rare, max_size=2)
+    starts = st.builds(lambda first, rest: (first, *rest), st.sampled_from(first_start), later)
+    return st.builds(Role, starts, st.lists(rare, max_size=2).map(tuple))

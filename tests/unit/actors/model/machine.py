@@ -1,0 +1,132 @@
+"""The state machine that hypothesis drives: a random tree, and random things done to it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from bifrost.actors import ActorSystem, Strategy
+from tests.unit.actors.model.acts import Post, Stage, posts
+from tests.unit.actors.model.trees import Branch, WorkerPlan, branches, intensities, strategies, workers
+from tests.unit.actors.model.world import World
+
+__all__ = ["RuntimeMachine", "Violation"]
+
+
+class Violation(AssertionError):
+    """The runtime broke a promise."""
+
+
+class RuntimeMachine(RuleBasedStateMachine):
+    """A system, and what the world does to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self._ids = itertools.count(1)
+        self._is_open = False
+
+    @initialize(
+        first=workers(Stage.OK, Stage.SLOW),
+        others=st.lists(branches(), max_size=3),
+        strategy=strategies,
+        intensity=intensities,
+    )
+    def start(self, first: WorkerPlan, others: list[Branch], strategy: Strategy, intensity: int) -> None:
+        """Start the tree."""
+        children = [branch.spec(f"n{number}", self.world) for number, branch in enumerate([first, *others])]
+        self._is_open = True
+        self.world.open(
+            ActorSystem("system", children, strategy=strategy, intensity=intensity, stop_timeout=10.0, seed=1)
+        )
+        self._judge()
+
+    def _judge(self) -> None:
+        if self.world.ledger.broken:
+            raise Violation("\n".join(self.world.ledger.broken))
+
+    def _advance(self, seconds: float = 0.0, turns: int = 1) -> None:
+        async def nap() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(seconds)
+
+        self.world.run(nap())
+        self._judge()
+
+    @rule(what=posts(), turns=st.integers(0, 3))
+    def send(self, what: tuple[Post, ...], turns: int) -> None:
+        """A new sender outside of the tree sends some messages."""
+        self.world.send_from_outside(what)
+        self._advance(turns=turns)
+
+    @rule(what=st.lists(posts(), min_size=2, max_size=3), turns=st.integers(0, 3))
+    def send_together(self, what: list[tuple[Post, ...]], turns: int) -> None:
+        """Some senders send in the same turn."""
+        for each in what:
+            self.world.send_from_outside(each)
+        self._advance(turns=turns)
+
+    @rule(seconds=st.sampled_from([0.01, 0.2, 0.3, 1.0, 2.0, 6.0, 30.0]))
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self._advance(seconds)
+
+    @rule(turns=st.integers(1, 4))
+    def turn(self, turns: int) -> None:
+        """The loop turns."""
+        self._advance(turns=turns)
+
+    @rule(whom=st.integers(0, 11), turns=st.integers(0, 2))
+    def kill(self, whom: int, turns: int) -> None:
+        """An operator kills an actor."""
+        self.world.loop.call_soon(self.world.ref(whom).kill)
+        self._advance(turns=turns)
+
+    @precondition(lambda self: bool(self.world.supervisors))
+    @rule(whom=st.integers(0, 3))
+    def kill_supervisor(self, whom: int) -> None:
+        """An operator kills a branch."""
+        self.world.loop.call_soon(self.world.supervisors[whom % len(self.world.supervisors)].kill)
+        self._advance()
+
+    @precondition(lambda self: bool(self.world.senders))
+    @rule(which=st.integers(0, 11))
+    def cancel_sender(self, which: int) -> None:
+        """A sender outside of the tree is cancelled."""
+        self.world.senders[which % len(self.world.senders)].cancel()
+        self._advance()
+
+    @rule(whom=st.integers(0, 11), verb=st.sampled_from(["terminate", "restart", "delete"]), turns=st.integers(0, 2))
+    def administrate(self, whom: int, verb: str, turns: int) -> None:
+        """An operator stops, restarts or forgets a child."""
+        above, _, name = self.world.ref(whom).path.rpartition("/")
+        root = self.world.system.root
+        supervisor = next((one for one in self.world.supervisors if one.path == above), root)
+        calls: dict[str, Callable[..., Any]] = {
+            "terminate": supervisor.terminate_child,
+            "restart": supervisor.restart_child,
+            "delete": supervisor.delete_child,
+        }
+        self.world.call_from_outside(calls[verb](name, timeout=20.0))
+        self._advance(turns=turns)
+
+    @rule(plan=workers(*Stage), under=st.integers(0, 4), again=st.booleans())
+    def start_child(self, plan: WorkerPlan, under: int, again: bool) -> None:
+        """An operator adds a child, maybe one that was there before."""
+        above = [self.world.system.root, *self.world.supervisors]
+        name = f"d{1 if again else next(self._ids)}"
+        self.world.call_from_outside(above[under % len(above)].start_child(plan.spec(name, self.world), timeout=20.0))
+        self._advance()
+
+    def teardown(self) -> None:
+        """Stop the system, and see that nothing is left."""
+        if self._is_open:
+            self.world.close()
+            self._judge()
+        else:
+            self.world.loop.close()

@@ -1,0 +1,171 @@
+"""The actor that does what its messages say, and reports all of it to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from bifrost.actors import Actor, Delivery, Down, ExitReason, Lane, Normal, Shutdown
+from tests.unit.actors.model import acts
+from tests.unit.actors.model.ledger import Life, Parcel, Tick
+
+if TYPE_CHECKING:
+    from tests.unit.actors.model.world import World
+
+__all__ = ["MARK", "Blunder", "Player"]
+
+MARK: ContextVar[str] = ContextVar("mark", default="nobody")
+"""Whose context this is."""
+
+
+class Blunder(Exception):
+    """What a player raises."""
+
+
+class Player(Actor[Any]):
+    """Does what its messages say."""
+
+    def __init__(self, world: World, role: acts.Role, *, drains: bool) -> None:
+        self._world = world
+        self._role = role
+        self._drains = drains
+        self._life: Life | None = None
+
+    @property
+    def life(self) -> Life:
+        """The ledger's page of this incarnation."""
+        assert self._life is not None
+        return self._life
+
+    async def on_start(self) -> None:
+        number = self.ctx.incarnation
+        life = self._life = self._world.ledger.born(self.ctx.ref, number)
+        self._world.ledger.expect(MARK.get() == "host", f"{life.name} starts in the context of {MARK.get()}")
+        MARK.set(life.name)
+        with self._world.ledger.doing(life, "on_start"):
+            await self._stage(self._role.starts[number - 1] if number <= len(self._role.starts) else acts.Stage.OK)
+        life.started = True
+
+    async def on_stop(self, reason: ExitReason) -> None:
+        number, life = self.ctx.incarnation, self.life
+        self._world.ledger.expect(life.started, f"{life.name} stops and has not started")
+        self._world.ledger.expect(not life.tasks, f"{life.name} stops and has {life.tasks} tasks")
+        life.stopped += 1
+        with self._world.ledger.doing(life, "on_stop"):
+            self._own_context()
+            await self._stage(self._role.stops[number - 1] if number <= len(self._role.stops) else acts.Stage.OK)
+
+    async def _stage(self, stage: acts.Stage) -> None:
+        if stage is acts.Stage.YIELD:
+            await asyncio.sleep(0)
+        elif stage is acts.Stage.SLOW:
+            await asyncio.sleep(0.2)
+        elif stage is acts.Stage.FAIL:
+            raise Blunder
+        elif stage is acts.Stage.HANG:
+            await asyncio.get_running_loop().create_future()
+        elif stage is acts.Stage.STUBBORN:
+            await self._stubborn(100)
+
+    async def receive(self, message: Any) -> object:
+        life, ledger = self.life, self._world.ledger
+        with ledger.doing(life, "receive"):
+            self._own_context()
+            if isinstance(message, Parcel):
+                ledger.begin(message.note, life, self._drains)
+                for act in message.acts:
+                    await self._perform(act, life.name)
+                    self._own_context()
+                message.note.done += 1
+                return ("answer", message.note.number)
+            if isinstance(message, Tick):
+                ledger.tick(message, life, asyncio.get_running_loop().time())
+            elif isinstance(message, Down):
+                self._down(message)
+            return None
+
+    def _own_context(self) -> None:
+        self._world.ledger.expect(MARK.get() == self.life.name, f"{self.life.name} runs in the context of {MARK.get()}")
+
+    def _down(self, down: Down) -> None:
+        life = self.life
+        if life.pending_watches.pop(down.ref, None) is None:
+            life.taken_back[down.ref] -= 1
+            many = life.taken_back[down.ref] < 0
+            self._world.ledger.expect(not many, f"{life.name} got a Down of {down.ref.path} that it had not asked for")
+
+    async def _perform(self, act: object, sender: str) -> None:  # noqa: C901, PLR0912 - one branch per act
+        life, world = self.life, self._world
+        match act:
+            case acts.Pause(seconds):
+                await asyncio.sleep(seconds)
+            case acts.CrashNow():
+                raise Blunder
+            case acts.Stray():
+                raise asyncio.CancelledError
+            case acts.Hang():
+                await asyncio.get_running_loop().create_future()
+            case acts.Stubborn(swallows):
+                await self._stubborn(swallows)
+            case acts.StopSelf(normal):
+                self.ctx.stop(Normal() if normal else Shutdown("own wish"))
+            case acts.Timer(key, delay):
+                self.ctx.timers.once(key, delay, Tick(life, world.loop.time() + delay, periodic=False))
+            case acts.Repeat(key, interval):
+                self.ctx.timers.every(key, interval, Tick(life, world.loop.time() + interval, periodic=True))
+            case acts.Watch(target):
+                self._watch(target)
+            case acts.Unwatch(target):
+                ref = world.ref(target)
+                self.ctx.unwatch(ref)
+                if life.pending_watches.pop(ref, None) is not None:
+                    life.taken_back[ref] += 1  # it may have been queued already
+            case acts.KillActor(target):
+                world.ref(target).kill()
+            case acts.Spawn(inner):
+                if not life.over and not life.fenced:
+                    self.ctx.spawn_task(self._work(inner, world.new_name(sender)))
+            case acts.Tell() | acts.Send() | acts.Ask():
+                # One order for all that a handler sends itself; a task of its own has an order of its own.
+                await world.post(
+                    act, sender.partition(":")[0] if "task" not in sender else sender.rpartition(":")[0], life
+                )
+            case _:
+                raise TypeError(f"not an act: {act!r}")
+
+    def _watch(self, target: int) -> None:
+        life, ref = self.life, self._world.ref(target)
+        if life.over or life.fenced:
+            return
+        life.pending_watches[ref] = ref.incarnation
+        self.ctx.watch(ref)
+
+    async def _work(self, inner: tuple[object, ...], sender: str) -> None:
+        self.life.tasks += 1
+        try:
+            self._own_context()
+            for act in inner:
+                await self._perform(act, sender)
+        finally:
+            self.life.tasks -= 1
+
+    async def _stubborn(self, swallows: int) -> None:
+        for _ in range(swallows):
+            try:
+                await self._world.release.wait()
+                break
+            except asyncio.CancelledError:
+                continue
+        else:
+            await self._world.release.wait()
+        if self.life.fenced:
+            self._refused()
+
+    def _refused(self) -> None:
+        world, life = self._world, self.life
+        ref = world.ref(life.number)
+        note = world.ledger.note(f"{life.name}:fenced", life, ref, "tell", Lane.NORMAL)
+        note.delivery = ref.tell(Parcel(note, ()))
+        world.ledger.expect(note.delivery is Delivery.DEAD, f"{life.name} is fenced and could send: {note}")
+        world.ledger.expect(note.letters == ["fenced"], f"not refused as fenced: {note}")
