@@ -9,7 +9,16 @@ shell that runs it; `actor.py`, `context.py` and `ref.py` are what applications 
 
 from bifrost.actors.actor import Actor
 from bifrost.actors.backoff import Backoff
-from bifrost.actors.child_spec import BRUTAL_KILL, INFINITY, ChildSpec, ChildType, Restart, check_child_specs
+from bifrost.actors.child_spec import (
+    BRUTAL_KILL,
+    IGNORE,
+    INFINITY,
+    ChildSpec,
+    ChildType,
+    Ignore,
+    Restart,
+    check_child_specs,
+)
 from bifrost.actors.child_table import ChildCounts, ChildStatus
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
@@ -17,12 +26,14 @@ from bifrost.actors.dynamic import DynamicSupervisor
 from bifrost.actors.events import (
     ActorCrashed,
     ActorEvent,
+    ActorIgnored,
     ActorRestarted,
     ActorStarted,
     ActorStartFailed,
     ActorStopped,
     ChildLeaked,
     ChildParked,
+    ConfigChanged,
     DeadLettered,
     EventStream,
     IntensityExceeded,
@@ -30,6 +41,7 @@ from bifrost.actors.events import (
     MailboxHighWater,
     RestartScheduled,
     SlowHandler,
+    SpecStoreFailed,
     StopHookFailed,
     SupervisorStarted,
     SupervisorStopped,
@@ -39,8 +51,9 @@ from bifrost.actors.mailbox import Lane, Mailbox, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
 from bifrost.actors.snapshot import ActorSnapshot
+from bifrost.actors.spec_store import MemorySpecStore, SpecStore
 from bifrost.actors.state import ActorState, Delivery, Down
-from bifrost.actors.strategy import AutoShutdown, IntensityScope, OnExhausted, Strategy
+from bifrost.actors.strategy import AutoShutdown, FlagChanges, IntensityScope, OnExhausted, Strategy, SupervisorFlags
 from bifrost.actors.supervisor import Supervisor
 from bifrost.actors.supervisor_ref import ChildInfo, SupervisorRef
 from bifrost.actors.system import ActorSystem
@@ -48,11 +61,13 @@ from bifrost.actors.timers import Timers
 
 __all__ = [
     "BRUTAL_KILL",
+    "IGNORE",
     "INFINITY",
     "Actor",
     "ActorContext",
     "ActorCrashed",
     "ActorEvent",
+    "ActorIgnored",
     "ActorRef",
     "ActorRestarted",
     "ActorSnapshot",
@@ -70,6 +85,7 @@ __all__ = [
     "ChildSpec",
     "ChildStatus",
     "ChildType",
+    "ConfigChanged",
     "Crash",
     "DeadLetter",
     "DeadLetterReason",
@@ -80,6 +96,8 @@ __all__ = [
     "DynamicSupervisor",
     "EventStream",
     "ExitReason",
+    "FlagChanges",
+    "Ignore",
     "IntensityExceeded",
     "IntensityScope",
     "Killed",
@@ -88,6 +106,7 @@ __all__ = [
     "LoopBlocked",
     "Mailbox",
     "MailboxHighWater",
+    "MemorySpecStore",
     "Normal",
     "OnExhausted",
     "OnRestart",
@@ -97,10 +116,13 @@ __all__ = [
     "Shutdown",
     "ShutdownReport",
     "SlowHandler",
+    "SpecStore",
+    "SpecStoreFailed",
     "StartFailure",
     "StopHookFailed",
     "Strategy",
     "Supervisor",
+    "SupervisorFlags",
     "SupervisorRef",
     "SupervisorStarted",
     "SupervisorStopped",

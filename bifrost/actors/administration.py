@@ -8,20 +8,27 @@ Source: Erlang/OTP `supervisor` (start_child, terminate_child, restart_child, de
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 
 from bifrost.actors import steps
+from bifrost.actors.child_spec import ChildSpec, check_child_specs
 from bifrost.actors.child_table import ChildRow, ChildStatus
 from bifrost.actors.job import Job, JobKind
 from bifrost.actors.plan_runner import PlanRunner
 from bifrost.actors.steps import Fate, Refusal, Verb
-from bifrost.actors.strategy import AutoShutdown, Strategy
+from bifrost.actors.strategy import AutoShutdown, Strategy, SupervisorFlags
+from bifrost.errors import ChildSpecError
 
 __all__ = ["Administration"]
 
 
 class Administration(PlanRunner):
     """Adds, stops, starts again, replaces and forgets children, and changes what the supervisor goes by."""
+
+    def __init__(self, flags: SupervisorFlags, planned: tuple[ChildSpec, ...]) -> None:
+        super().__init__(flags)
+        self._planned = planned
 
     def _administer(self, event: steps.Admin) -> None:
         if isinstance(event, steps.StartChild):
@@ -134,14 +141,30 @@ class Administration(PlanRunner):
     # Changing the supervisor itself
 
     def _change(self, event: steps.ChangeSelf) -> None:
-        self.flags = event.flags
+        try:
+            flags, specs = self._checked(event)
+        except ChildSpecError as error:
+            self._steps.append(steps.AdminReply(event.token, error=error))
+            return
+        self.flags = flags
         self._take_flags()
         added: list[str] = []
         changed: list[str] = []
+        removed: list[str] = []
         if event.specs is not None:
-            added, changed = self.children.merge(event.specs)
-        note = steps.NoteChanged(event.flags, event.specs, tuple(added), tuple(changed))
+            kept = {spec.id for spec in specs}
+            removed = [spec.id for spec in self._planned if spec.id not in kept]
+            added, changed = self.children.merge(specs)
+            self._planned = specs
+        note = steps.NoteChanged(flags, specs, tuple(added), tuple(changed), tuple(removed))
         self._steps += [note, steps.AdminReply(event.token)]
+
+    def _checked(self, event: steps.ChangeSelf) -> tuple[SupervisorFlags, tuple[ChildSpec, ...]]:
+        flags = dataclasses.replace(self.flags, **event.flags)
+        if flags.dynamic and event.specs is not None:
+            raise ChildSpecError("a dynamic supervisor has no list of children; use start_child and terminate_child")
+        specs = self._planned if event.specs is None else event.specs
+        return flags, check_child_specs(specs, auto_shutdown=flags.auto_shutdown)
 
     # What a restart is about
 

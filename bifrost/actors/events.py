@@ -11,16 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bifrost.actors.exit_reason import ExitReason
+from bifrost.actors.strategy import SupervisorFlags
 
 __all__ = [
     "ActorCrashed",
     "ActorEvent",
+    "ActorIgnored",
     "ActorRestarted",
     "ActorStartFailed",
     "ActorStarted",
     "ActorStopped",
     "ChildLeaked",
     "ChildParked",
+    "ConfigChanged",
     "DeadLettered",
     "EventStream",
     "IntensityExceeded",
@@ -71,6 +74,11 @@ class ActorStartFailed(ActorEvent):
 
     incarnation: int
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorIgnored(ActorEvent):
+    """The factory said `IGNORE`: nothing runs here, and that is no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +197,31 @@ class SupervisorStopped(ActorEvent):
 
     incarnation: int
     reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChanged(ActorEvent):
+    """The supervisor at `path` goes by other flags or another list of children from now on.
+
+    Attributes:
+        flags: its flags.
+        added: children that are new in the list; they are known and not started.
+        changed: children whose specification is another one; what runs goes on, the next start takes the new one.
+        removed: children that are in the list no more; they are still known, and what runs goes on.
+    """
+
+    flags: SupervisorFlags
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecStoreFailed(ActorEvent):
+    """The store of the dynamic supervisor at `path` raised in `operation`: ``load``, ``save`` or ``remove``."""
+
+    operation: str
+    error: BaseException
 
 
 class EventStream:

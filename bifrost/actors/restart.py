@@ -54,8 +54,9 @@ class SupervisionCore(Administration):
         held: Collection[str] = (),
         durable: bool = False,
     ) -> None:
-        super().__init__(flags)
-        for spec in check_child_specs(specs, auto_shutdown=flags.auto_shutdown):
+        checked = check_child_specs(specs, auto_shutdown=flags.auto_shutdown)
+        super().__init__(flags, () if flags.dynamic else checked)
+        for spec in checked:
             self.children.add(spec).held = spec.id in held
         self._rng = rng
         self._durable = durable

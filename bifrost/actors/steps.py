@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bifrost.actors.child_spec import ChildSpec
 from bifrost.actors.exit_reason import ExitReason, Shutdown
-from bifrost.actors.strategy import SupervisorFlags
+from bifrost.actors.strategy import FlagChanges, SupervisorFlags
 
 __all__ = [
     "Admin",
@@ -149,10 +149,10 @@ class ReplaceChild:
 
 @dataclass(slots=True)
 class ChangeSelf:
-    """Administrative call: take other flags, and another list of children unless that is None."""
+    """Administrative call: take these flags, and this list of children unless it is None."""
 
     token: int
-    flags: SupervisorFlags
+    flags: FlagChanges
     specs: tuple[ChildSpec, ...] | None = None
 
 
@@ -248,15 +248,13 @@ class NoteParked:
 
 @dataclass(slots=True)
 class NoteChanged:
-    """Publish that flags or children were changed at run time.
-
-    `specs` is the list that the supervisor starts with from now on; None leaves it as it was.
-    """
+    """Publish that flags or children were changed at run time; `specs` is what the next incarnation starts with."""
 
     flags: SupervisorFlags
-    specs: tuple[ChildSpec, ...] | None
+    specs: tuple[ChildSpec, ...]
     added: tuple[str, ...]
     changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypedDict
 
 from bifrost.errors import ChildSpecError
 
-__all__ = ["AutoShutdown", "IntensityScope", "OnExhausted", "Strategy", "SupervisorFlags"]
+__all__ = ["AutoShutdown", "FlagChanges", "IntensityScope", "OnExhausted", "Strategy", "SupervisorFlags"]
 
 
 class Strategy(enum.Enum):
@@ -89,9 +90,22 @@ class SupervisorFlags:
         auto_shutdown: object = self.auto_shutdown
         if not isinstance(auto_shutdown, AutoShutdown):
             raise ChildSpecError(f"auto_shutdown must be an AutoShutdown, got {auto_shutdown!r}")
-        if self.max_children is not None and self.max_children < 0:
+        limit: object = self.max_children
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ChildSpecError(f"max_children must be an integer >= 0 or None, got {self.max_children!r}")
         if self.dynamic and self.strategy is not Strategy.ONE_FOR_ONE:
             raise ChildSpecError("a dynamic supervisor is one_for_one")
         if self.dynamic and self.auto_shutdown is not AutoShutdown.NEVER:
             raise ChildSpecError("a dynamic supervisor has no auto_shutdown")
+
+
+class FlagChanges(TypedDict, total=False):
+    """Flags that may change while a supervisor runs; what is left out stays as it is."""
+
+    strategy: Strategy
+    intensity: int
+    period: float
+    auto_shutdown: AutoShutdown
+    max_children: int | None
+    intensity_scope: IntensityScope
+    on_exhausted: OnExhausted

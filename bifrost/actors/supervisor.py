@@ -6,12 +6,13 @@ In: children and flags. Out: a `ChildSpec` that any supervisor or system takes.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from bifrost.actors.backoff import Backoff
 from bifrost.actors.child_spec import ChildSpec, ChildType, Restart, check_child_specs
 from bifrost.actors.restart import SupervisionCore
+from bifrost.actors.spec_store import SpecStore
 from bifrost.actors.strategy import AutoShutdown, Strategy, SupervisorFlags
 
 __all__ = ["Supervisor", "SupervisorPlan"]
@@ -19,22 +20,37 @@ __all__ = ["Supervisor", "SupervisorPlan"]
 
 @dataclass(frozen=True, slots=True)
 class SupervisorPlan:
-    """What a supervisor starts with, at every incarnation."""
+    """What a supervisor starts with, at every incarnation.
+
+    Attributes:
+        flags: its flags.
+        children: what it starts, in order.
+        store: brings back what was added at run time; only with `flags.dynamic`.
+
+    Raises:
+        ChildSpecError: children and flags contradict each other.
+    """
 
     flags: SupervisorFlags
-    children: tuple[ChildSpec, ...]
+    children: tuple[ChildSpec, ...] = ()
+    store: SpecStore | None = None
+    ids: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        children = check_child_specs(self.children, auto_shutdown=self.flags.auto_shutdown)
+        object.__setattr__(self, "children", children)
+        object.__setattr__(self, "ids", frozenset(spec.id for spec in children))
 
     def __call__(self) -> SupervisorPlan:
         """Stand where a factory stands in a `ChildSpec`; the runtime recognises the plan."""
         return self
 
-    def make_core(self, rng: random.Random) -> SupervisionCore:
+    def make_core(
+        self, rng: random.Random, *, stored: Iterable[ChildSpec] = (), held: Collection[str] = ()
+    ) -> SupervisionCore:
         """The core of a new incarnation."""
-        return SupervisionCore(self.flags, self.children, rng)
-
-    def has_child(self, child_id: str) -> bool:
-        """True if the child is part of the specification, not added at run time."""
-        return any(spec.id == child_id for spec in self.children)
+        specs = (*self.children, *stored)
+        return SupervisionCore(self.flags, specs, rng, held=held, durable=self.store is not None)
 
 
 class Supervisor:
@@ -53,6 +69,7 @@ class Supervisor:
         shutdown: float | None = None,
         significant: bool = False,
         backoff: Backoff | None = None,
+        name: str | None = None,
     ) -> ChildSpec:
         """Specify a supervisor.
 
@@ -68,33 +85,19 @@ class Supervisor:
             shutdown: seconds for stopping the whole subtree; None is `INFINITY`: each child has its own.
             significant: its own end may end its supervisor.
             backoff: delay before it is started again.
+            name: its name in the system's registry; None is none.
 
         Raises:
             ChildSpecError: something contradicts something else; nothing was started.
         """
         flags = SupervisorFlags(strategy=strategy, intensity=intensity, period=period, auto_shutdown=auto_shutdown)
-        return plan_spec(id, flags, children, restart, shutdown, significant=significant, backoff=backoff)
-
-
-def plan_spec(
-    child_id: str,
-    flags: SupervisorFlags,
-    children: Sequence[ChildSpec],
-    restart: Restart,
-    shutdown: float | None,
-    *,
-    significant: bool = False,
-    backoff: Backoff | None = None,
-) -> ChildSpec:
-    """Check flags and children together and wrap them as a `ChildSpec`."""
-    plan = SupervisorPlan(flags, check_child_specs(children))
-    plan.make_core(random.Random(0))  # noqa: S311 - only checks that children and flags agree
-    return ChildSpec(
-        id=child_id,
-        start=plan,
-        restart=restart,
-        shutdown=shutdown,
-        type=ChildType.SUPERVISOR,
-        significant=significant,
-        backoff=backoff,
-    )
+        return ChildSpec(
+            id=id,
+            start=SupervisorPlan(flags, tuple(children)),
+            restart=restart,
+            shutdown=shutdown,
+            type=ChildType.SUPERVISOR,
+            significant=significant,
+            backoff=backoff,
+            name=name,
+        )

@@ -7,38 +7,39 @@ acts in the callback that brings the news.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bifrost.actors import events, steps
+from bifrost.actors.admin_call import PendingCall
 from bifrost.actors.cell import Cell
-from bifrost.actors.child_spec import INFINITY, ChildSpec
+from bifrost.actors.child_spec import INFINITY, ChildSpec, check_child_specs
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure
 from bifrost.actors.job import Phase
 from bifrost.actors.state import ActorState, Delivery
-from bifrost.actors.steps import Fate, Refusal, Verb
+from bifrost.actors.steps import Fate, Refusal
+from bifrost.actors.supervisor import SupervisorPlan
 from bifrost.actors.supervisor_ref import SupervisorRef, refusal_error
-from bifrost.errors import ActorError, ActorStopped, StartFailed
+from bifrost.errors import ActorError, ActorStopped, ChildSpecError, StartFailed
 
 if TYPE_CHECKING:
     from bifrost.actors.mailbox import Envelope
-    from bifrost.actors.ref import ActorRef
-    from bifrost.actors.supervisor import SupervisorPlan
     from bifrost.actors.system import ActorSystem
 
 __all__ = ["SupervisorCell"]
 
 _log = logging.getLogger("bifrost.actors")
 
+_FAIR_SHARE = 64  # calls answered at once before the loop gets a turn
+
 
 class SupervisorCell(Cell):
     """One supervisor's place in the tree."""
 
-    __slots__ = ("_alarms", "_calls", "_feeding", "_forced", "_inputs", "_tokens", "core", "kids", "plan")
+    __slots__ = ("_alarms", "_calls", "_feeding", "_forced", "_inputs", "_token", "core", "kids", "plan")
 
     def __init__(
         self, system: ActorSystem, parent: SupervisorCell | None, spec: ChildSpec, plan: SupervisorPlan, path: str
@@ -50,8 +51,8 @@ class SupervisorCell(Cell):
         self._inputs: deque[tuple[steps.Input, float]] = deque()
         self._feeding = False
         self._forced = False
-        self._tokens = itertools.count(1)
-        self._calls: dict[int, tuple[asyncio.Future[ActorRef[Any] | None], str]] = {}
+        self._token = 0
+        self._calls: dict[int, PendingCall] = {}
         self._alarms: set[asyncio.Handle] = set()
 
     def make_ref(self) -> SupervisorRef:
@@ -64,8 +65,10 @@ class SupervisorCell(Cell):
         """Start the children of the specification, in order."""
         self.begin_incarnation()
         self._forced = False
-        if self.incarnation > 1:
-            self.core = self.plan.make_core(self.system.rng)
+        if self.incarnation > 1 or self.plan.store is not None:
+            self.core = self.plan.make_core(self.system.rng, stored=self._stored(), held=self.core.held_ids())
+            for child_id in [known for known in self.kids if known not in self.core.children]:
+                self.kids.pop(child_id).settle(Fate.GONE)
         self._inputs.clear()
         self.feed(steps.Begin())
 
@@ -96,24 +99,29 @@ class SupervisorCell(Cell):
         """Pass the decision on to children that waited for it."""
         for child_id, kid in list(self.kids.items()):
             known = self.core.children.get(child_id)
-            stays = fate is Fate.RESTART and self.plan.has_child(child_id)
-            if stays:
+            returns = known is not None and (
+                child_id in self.plan.ids or (self.plan.store is not None and not known.is_temporary)
+            )
+            if fate is Fate.RESTART and returns:
                 if kid.state is not ActorState.STOPPED:
                     kid.settle(Fate.RESTART)
             else:
                 kid.settle(Fate.GONE)
-                if known is None or fate is Fate.RESTART or not self.plan.has_child(child_id):
+                if not returns:
                     del self.kids[child_id]
 
     # The core
 
     def feed(self, event: steps.Input, *, at: float | None = None) -> None:
         """Tell the core what happened and do what it says; safe to call from within."""
-        self._inputs.append((event, self.system.loop.time() if at is None else at))
+        now = self.system.loop.time() if at is None else at
         if self._feeding:
+            self._inputs.append((event, now))
             return
         self._feeding = True
         try:
+            for step in self.core.handle(event, now):
+                self._do(step)
             while self._inputs:
                 for step in self.core.handle(*self._inputs.popleft()):
                     self._do(step)
@@ -123,42 +131,105 @@ class SupervisorCell(Cell):
     def _do(self, step: steps.Step) -> None:
         if isinstance(step, steps.Start):
             self._kid(step.id).launch()
+        elif isinstance(step, steps.AdminReply):
+            self._reply(step)
+        elif isinstance(step, steps.Settle):
+            settled = self.kids.get(step.id)
+            if settled is not None:
+                settled.settle(step.fate)
         elif isinstance(step, steps.Stop):
             kid = self.kids[step.id]
             kid.halt(step.fate)
             if self._forced:
                 kid.force()
-        elif isinstance(step, steps.Settle):
-            settled = self.kids.get(step.id)
-            if settled is not None:
-                settled.settle(step.fate)
         elif isinstance(step, steps.Forget):
             self.kids.pop(step.id, None)
+            if self.core.phase is Phase.RUNNING:  # else the supervisor ends, and what it had is to come back
+                self._store("remove", step.id)
         else:
             self._do_own(step)
 
     def _do_own(self, step: steps.OwnStep) -> None:
         if isinstance(step, steps.WakeAt):
             self._wake_at(step.when)
-        elif isinstance(step, steps.AdminReply):
-            self._reply(step)
         elif isinstance(step, steps.Up):
             self._up()
         elif isinstance(step, steps.Exit):
             self._exit(step.reason)
-        else:
+        elif isinstance(step, steps.NoteChanged):
+            self._changed(step)
+        elif not isinstance(step, steps.AdminReply):
             self._note(step)
 
     def _kid(self, child_id: str) -> Cell:
         spec = self.core.children[child_id].spec
         kid = self.kids.get(child_id)
+        if kid is not None and kid.spec is not spec:
+            kid = self._respecified(kid, spec)
         if kid is None:
             kid = self.kids[child_id] = self.system.make_cell(self, spec, self._path_of(child_id))
+        return kid
+
+    def _respecified(self, kid: Cell, spec: ChildSpec) -> Cell | None:
+        """Let the cell go by another specification; None if that needs a cell of another kind."""
+        if isinstance(kid, SupervisorCell) is not isinstance(spec.start, SupervisorPlan):
+            kid.settle(Fate.GONE)
+            return None
+        if isinstance(kid, SupervisorCell) and spec.start is not kid.spec.start:
+            # Only then: a plan that was changed at run time outlives a restart.
+            kid.plan = cast("SupervisorPlan", spec.start)
         kid.spec = spec
         return kid
 
     def _path_of(self, child_id: str) -> str:
         return child_id if self.parent is None else f"{self.path}/{child_id}"
+
+    def _changed(self, step: steps.NoteChanged) -> None:
+        self.plan = SupervisorPlan(step.flags, step.specs, self.plan.store)
+        for child_id in step.changed:
+            kid = self.kids.get(child_id)
+            spec = self.core.children[child_id].spec
+            if kid is not None and isinstance(kid, SupervisorCell) is isinstance(spec.start, SupervisorPlan):
+                self._respecified(kid, spec)
+        self.system.publish(
+            events.ConfigChanged,
+            self.path,
+            flags=step.flags,
+            added=step.added,
+            changed=step.changed,
+            removed=step.removed,
+        )
+
+    # What was added at run time
+
+    def _stored(self) -> tuple[ChildSpec, ...]:
+        """What the store brings back; nothing if it cannot."""
+        store = self.plan.store
+        if store is None:
+            return ()
+        try:
+            return check_child_specs(store.load(self.path), auto_shutdown=self.plan.flags.auto_shutdown)
+        except Exception as error:  # noqa: BLE001 - a store is foreign code, and must not break the supervisor
+            self._store_failed("load", error)
+            return ()
+
+    def _store(self, operation: Literal["save", "remove"], child_id: str) -> None:
+        store = self.plan.store
+        if store is None:
+            return
+        try:
+            if operation == "remove":
+                store.remove(self.path, child_id)
+            elif (row := self.core.children.get(child_id)) is not None and not row.is_temporary:
+                store.save(self.path, row.spec)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._store_failed(operation, error)
+
+    def _store_failed(self, operation: str, error: Exception) -> None:
+        self.system.publish(events.SpecStoreFailed, self.path, operation=operation, error=error)
+        _log.error("%s: the store of specifications failed in %s", self.path, operation, exc_info=error)
+
+    # Reports
 
     def _note(self, step: steps.NoteRestart | steps.NoteExhausted | steps.NoteParked) -> None:
         # By its name: the same turn may have removed the child already, whose removal had waited for this.
@@ -217,40 +288,52 @@ class SupervisorCell(Cell):
 
     # Administration
 
-    def call(self, child_id: str, verb: Verb | ChildSpec) -> asyncio.Future[ActorRef[Any] | None]:
-        """Queue an administrative call; the future ends with the child's ref, or None if there is no child any more."""
-        future: asyncio.Future[ActorRef[Any] | None] = self.system.loop.create_future()
-        if self.state in (ActorState.STOPPED, ActorState.FAILED, ActorState.STOPPING):
-            future.set_exception(self.stopped_error())
-            return future
-        token = next(self._tokens)
-        self._calls[token] = (future, child_id)
-        if isinstance(verb, ChildSpec):
-            self.feed(steps.StartChild(token, verb))
+    def call(self, child_id: str, event: steps.Admin, spec: ChildSpec | None = None) -> PendingCall:
+        """Make an administrative call; it may have been answered when this returns."""
+        call = PendingCall(child_id, spec, yields=self._token % _FAIR_SHARE == _FAIR_SHARE - 1)
+        if self.state is ActorState.RUNNING or self.state is ActorState.STARTING:
+            self._token += 1
+            event.token = self._token
+            self._calls[event.token] = call
+            self.feed(event)
         else:
-            self.feed(steps.AdminCall(token, verb, child_id))
-        return future
+            call.fail(self.stopped_error())
+        return call
 
     def _reply(self, step: steps.AdminReply) -> None:
-        entry = self._calls.pop(step.token, None)
-        if entry is None or entry[0].done():
-            return
-        future, child_id = entry
+        call = self._calls.pop(step.token)
+        child_id = call.child_id
+        error = step.error
         if step.refusal is Refusal.STOPPING:
-            future.set_exception(ActorStopped(f"{self.path} is stopping; the call was not carried out"))
+            call.fail(ActorStopped(f"{self.path} is stopping; the call was not carried out"))
         elif step.refusal is not None:
-            future.set_exception(refusal_error(step.refusal, self.path, child_id))
-        elif step.error is not None:
-            text = f"child {child_id!r} of {self.path} did not start: {type(step.error).__name__}: {step.error}"
-            failure = StartFailed(text, child_id=child_id, cause=step.error)
-            failure.__cause__ = step.error
-            future.set_exception(failure)
-        else:
+            call.fail(refusal_error(step.refusal, self.path, child_id))
+        elif error is None:
+            if call.spec is not None:
+                self._store("save", child_id)
             # Now, not when the caller gets its turn: the child may be gone by then.
             kid = self.kids.get(child_id)
-            future.set_result(None if kid is None else kid.ref)
+            call.succeed(None if kid is None else kid.ref)
+        elif isinstance(error, ChildSpecError):
+            call.fail(error)
+        else:
+            text = f"child {child_id!r} of {self.path} did not start: {type(error).__name__}: {error}"
+            failure = StartFailed(text, child_id=child_id, cause=error)
+            failure.__cause__ = error
+            call.fail(failure)
 
     # Messages: a supervisor handles none
+
+    def awaken(self) -> None:
+        """Nothing to handle."""
+
+    def can_run_now(self) -> bool:
+        """Never: there is no handler."""
+        return False
+
+    def run_now(self, message: Any) -> Any:
+        """Never called."""
+        raise ActorError(f"{self.path} is a supervisor and takes no messages")
 
     def put(self, envelope: Envelope) -> Delivery:
         """Refuse: a supervisor handles no messages."""

@@ -5,15 +5,17 @@ In: child ids and specifications. Out: OTP's results, refusals as named errors.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from bifrost.actors.child_spec import ChildSpec, ChildType, check_child_specs
+from bifrost.actors import steps
+from bifrost.actors.child_spec import INFINITY, ChildSpec, ChildType, check_child_specs
 from bifrost.actors.child_table import ChildCounts, ChildStatus
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.state import ActorState
 from bifrost.actors.steps import Refusal, Verb
+from bifrost.actors.strategy import FlagChanges
 from bifrost.errors import (
     ActorError,
     AlreadyPresent,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChildInfo", "SupervisorRef", "refusal_error"]
 
+_QUEUE = 30.0  # seconds that a call may wait for what is queued before it
+
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
@@ -41,6 +45,7 @@ class ChildInfo:
         status: what the supervisor believes of it.
         type: worker or supervisor.
         spec: its specification.
+        held: it was stopped with `hold`; group restarts leave it stopped, too.
     """
 
     id: str
@@ -48,6 +53,7 @@ class ChildInfo:
     status: ChildStatus
     type: ChildType
     spec: ChildSpec
+    held: bool = False
 
 
 class SupervisorRef(ActorRef[Any]):
@@ -64,8 +70,11 @@ class SupervisorRef(ActorRef[Any]):
             spec: the child.
             timeout: seconds to wait; None is the child's `start_timeout` and 30 s more for what is queued before.
 
+        Returns:
+            Its ref. If its factory said `IGNORE` the ref's state is STOPPED.
+
         Raises:
-            AlreadyStarted: a child with this id runs.
+            AlreadyStarted: a child with this id runs, or its registered name is taken.
             AlreadyPresent: one exists and does not run.
             MaxChildren: the dynamic supervisor is full.
             ChildSpecError: the specification contradicts the supervisor's flags.
@@ -73,36 +82,84 @@ class SupervisorRef(ActorRef[Any]):
             ActorStopped: the supervisor is stopping.
             TimeoutError: the supervisor was busy; the child may still start.
         """
-        (spec,) = check_child_specs([spec])
-        ref = await self._call(spec.id, spec, spec.start_timeout + 30.0 if timeout is None else timeout)
+        if spec.__class__ is not ChildSpec:
+            (spec,) = check_child_specs([spec])
+        await self._ready()
+        call = self.cell.call(spec.id, steps.StartChild(0, spec), spec)
+        ref = await call.result(spec.start_timeout + _QUEUE if timeout is None else timeout)
         assert ref is not None, "it has just started"
         return ref
 
-    async def terminate_child(self, child_id: str, *, timeout: float | None = None) -> None:
+    async def terminate_child(self, child_id: str, *, hold: bool = False, timeout: float | None = None) -> None:
         """Stop a child for good: a repeat is no error.
 
         A static child keeps its specification, for `restart_child` or a group restart; a temporary or dynamic child
         loses it. While a child is being restarted, this ends the restarting.
+
+        Args:
+            child_id: which child.
+            hold: keep it stopped until `restart_child`: group restarts, and restarts of this supervisor, leave it out,
+                and a dynamic child keeps its specification. A temporary child is gone all the same.
+            timeout: seconds to wait; None is as long as the stop takes.
 
         Raises:
             ChildNotFound: there is no such child.
             ActorStopped: the supervisor is stopping.
             TimeoutError: it takes longer; it still stops.
         """
-        await self._call(child_id, Verb.TERMINATE, timeout)
+        await self._call(child_id, steps.AdminCall(0, Verb.TERMINATE, child_id, hold), timeout)
 
     async def restart_child(self, child_id: str, *, timeout: float | None = 60.0) -> ActorRef[Any]:
-        """Start a stopped or parked child again, with a fresh restart budget of its own.
+        """Start a stopped, held or parked child again, with a fresh restart budget of its own.
+
+        Returns:
+            Its ref. If its factory said `IGNORE` the ref's state is STOPPED.
 
         Raises:
             ChildRunning: it runs.
             ChildRestarting: it is being restarted.
             ChildNotFound: there is no such child.
+            AlreadyStarted: its registered name is taken.
             StartFailed: it did not start and stays stopped.
             ActorStopped: the supervisor is stopping.
         """
-        ref = await self._call(child_id, Verb.RESTART, timeout)
+        ref = await self._call(child_id, steps.AdminCall(0, Verb.RESTART, child_id), timeout)
         assert ref is not None, "it has just started"
+        return ref
+
+    async def replace_child(self, spec: ChildSpec, *, timeout: float | None = None) -> ActorRef[Any]:
+        """Stop the child with the id of `spec` and start `spec` in its place: same order, same ref, same queued mail.
+
+        A child that was stopped, parked or being restarted is started as well; one that is held gets the new
+        specification and stays held. The ref is another one only if an actor takes the place of a supervisor or the
+        other way round. Nothing is counted against the restart intensity.
+
+        If the new child does not start, the old specification is put back, and the old child runs again if it ran
+        before. If even that fails, it is a restart that failed: it is tried again as its specification and the
+        supervisor's intensity allow; a temporary child is gone.
+
+        Args:
+            spec: what is to run instead.
+            timeout: seconds to wait; None is both children's limits for stop and start and 30 s more for what is queued
+                before, or as long as it takes if the old one's `shutdown` is `INFINITY`.
+
+        Raises:
+            ChildNotFound: there is no child with this id.
+            ChildSpecError: the specification contradicts the supervisor's flags; nothing was stopped.
+            AlreadyStarted: its registered name is taken; the old child is back.
+            StartFailed: the new child did not start; the old one is back, or being restarted.
+            ActorStopped: the supervisor is stopping.
+            TimeoutError: it takes longer; it still happens.
+        """
+        (spec,) = check_child_specs([spec])
+        await self._ready()
+        call = self.cell.call(spec.id, steps.ReplaceChild(0, spec), spec)
+        if timeout is None:
+            row = self.cell.core.children.get(spec.id)
+            old = spec if row is None else row.spec
+            timeout = old.shutdown_seconds + old.start_timeout + spec.start_timeout + _QUEUE
+        ref = await call.result(None if timeout == INFINITY else timeout)
+        assert ref is not None, "it has a place in the tree"
         return ref
 
     async def delete_child(self, child_id: str, *, timeout: float | None = 60.0) -> None:
@@ -114,18 +171,58 @@ class SupervisorRef(ActorRef[Any]):
             ChildNotFound: there is no such child.
             ActorStopped: the supervisor is stopping.
         """
-        await self._call(child_id, Verb.DELETE, timeout)
+        await self._call(child_id, steps.AdminCall(0, Verb.DELETE, child_id), timeout)
+
+    async def change(
+        self,
+        children: Sequence[ChildSpec] | None = None,
+        *,
+        timeout: float | None = 60.0,
+        **flags: Unpack[FlagChanges],
+    ) -> None:
+        """Go by other flags or another list of children from now on, also after a restart; publish `ConfigChanged`.
+
+        Children that are new in the list are known and not started: `restart_child` starts them. Where a specification
+        differs, what runs goes on, with the new limits for its stop, and the next start takes the new one. What is not
+        in the list any more goes on too, after all others in the start order, until it is deleted or this supervisor
+        restarts. What was counted against the intensity stays counted.
+
+        Args:
+            children: the new list, in start order; None leaves the list as it is.
+            timeout: seconds to wait for what is queued before.
+            flags: those that change, by the names that `Supervisor.spec` and `DynamicSupervisor.spec` give them.
+
+        Raises:
+            ChildSpecError: something contradicts something else; nothing was changed.
+            ActorStopped: the supervisor is stopping.
+            TimeoutError: the supervisor was busy; it still changes.
+
+        Source: Erlang/OTP `supervisor:code_change/3`.
+        """
+        specs = None if children is None else tuple(children)
+        await self._call("", steps.ChangeSelf(0, flags, specs), timeout)
+
+    def get_child_spec(self, child_id: str) -> ChildSpec:
+        """The specification that the child was started with, or will be started with next.
+
+        Raises:
+            ChildNotFound: there is no such child.
+        """
+        row = self.cell.core.children.get(child_id)
+        if row is None:
+            raise refusal_error(Refusal.NOT_FOUND, self.path, child_id)
+        return row.spec
 
     def which_children(self) -> list[ChildInfo]:
         """Every child known, newest first, as in OTP."""
         kids = self.cell.kids
-        rows = [
-            ChildInfo(
-                row.spec.id, kids[row.spec.id].ref if row.spec.id in kids else None, row.status, row.spec.type, row.spec
-            )
-            for row in self.cell.core.children
-        ]
-        return rows[::-1]
+        children = []
+        for row in self.cell.core.children:
+            spec = row.spec
+            kid = kids.get(spec.id)
+            ref = None if kid is None else kid.ref
+            children.append(ChildInfo(spec.id, ref, row.status, spec.type, spec, row.held))
+        return children[::-1]
 
     def count_children(self) -> ChildCounts:
         """OTP's four counts."""
@@ -136,12 +233,14 @@ class SupervisorRef(ActorRef[Any]):
         kid = self.cell.kids.get(child_id)
         return None if kid is None else kid.ref
 
-    async def _call(self, child_id: str, verb: Verb | ChildSpec, timeout: float | None) -> ActorRef[Any] | None:
+    async def _ready(self) -> None:
         self._check_caller()
-        if self.state is ActorState.RESTARTING:
+        if self.cell.state is ActorState.RESTARTING:
             await self.wait_running()
-        async with asyncio.timeout(timeout):
-            return await self.cell.call(child_id, verb)
+
+    async def _call(self, child_id: str, event: steps.Admin, timeout: float | None) -> ActorRef[Any] | None:
+        await self._ready()
+        return await self.cell.call(child_id, event).result(timeout)
 
 
 def refusal_error(  # noqa: PLR0911 - one line for each refusal

@@ -14,6 +14,7 @@ _WORDS: dict[type[events.ActorEvent], str] = {
     events.ActorStarted: "started",
     events.ActorRestarted: "restarted",
     events.ActorStartFailed: "start failed",
+    events.ActorIgnored: "ignored",
     events.ActorCrashed: "crashed",
     events.ActorStopped: "stopped",
     events.StopHookFailed: "stop hook failed",
@@ -25,6 +26,8 @@ _WORDS: dict[type[events.ActorEvent], str] = {
     events.MailboxHighWater: "high water",
     events.SlowHandler: "slow handler",
     events.LoopBlocked: "loop blocked",
+    events.ConfigChanged: "changed",
+    events.SpecStoreFailed: "store failed",
     events.SupervisorStarted: "supervisor started",
     events.SupervisorStopped: "supervisor stopped",
 }
