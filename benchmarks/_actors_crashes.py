@@ -219,11 +219,10 @@ def storm_rows(setting: Setting, otp: Otp) -> list[Row]:
     peer = "OTP, the same"
     try:
         crashes, *nanoseconds = otp.figures("storm", _SIBLINGS, int(seconds * 1e3))
-        median, late, latest = (figure / 1e6 for figure in nanoseconds)
-        theirs: tuple[float | None, ...] = (crashes / seconds, median, late, latest)
+        theirs: list[float | None] = [crashes / seconds, *(figure / 1e6 for figure in nanoseconds)]
     except MissingPeer as missing:
         rows.append(Row(what="storm", unit="ms", ours=None, peer=peer, note=f"missing: {missing}"))
-        theirs = (None, None, None, None)
+        theirs = [None] * 6
     bar = Bar(5.0, of_ratio=False, at_most=True)
     for where in _LOGS:
         for answering, how in ((Echo, "at once"), (Sleeper, "after sleep 0")):
@@ -236,7 +235,7 @@ def storm_rows(setting: Setting, otp: Otp) -> list[Row]:
                 solo(f"{name}: ask p50", "ms", at(asks, 0.5), peer=peer, theirs=theirs[1]),
                 solo(f"{name}: ask p99", "ms", at(asks, 0.99), bar, peer=peer, theirs=theirs[2]),
                 solo(f"{name}: ask max", "ms", max(asks), peer=peer, theirs=theirs[3]),
-                solo(f"{name}: loop lag p99", "ms", at(lags, 0.99)),
-                solo(f"{name}: lag and ask p99", "ms", at(due, 0.99), bar),
+                solo(f"{name}: loop lag p99", "ms", at(lags, 0.99), peer=peer, theirs=theirs[4]),
+                solo(f"{name}: lag and ask p99", "ms", at(due, 0.99), bar, peer=peer, theirs=theirs[5]),
             ]
     return rows

@@ -159,7 +159,7 @@ def queue_nowait_round(count: int) -> Round:
 
 def tell_rows(setting: Setting, otp: Otp) -> list[Row]:
     """One sender, one receiver that counts."""
-    count = setting.ops(200_000)
+    count = setting.ops(100_000)
     bare, cast = "OTP, bare `!`", "OTP, gen_server:cast"
     plain, nowait = "asyncio.Queue put/get", "asyncio.Queue nowait"
     rivals: dict[str, Round] = {
@@ -306,7 +306,7 @@ def future_round(wait: Callable[[object], Any] | None, count: int) -> Round:
 
 def ask_rows(setting: Setting, otp: Otp) -> list[Row]:
     """A handler that answers at once."""
-    count = setting.ops(50_000)
+    count = setting.ops(30_000)
     call, own, bare = "OTP, gen_server:call", "OTP, monitor and deadline", "OTP, bare ping-pong"
     rivals: dict[str, Round] = {
         call: otp.rate("call", setting.ops(200_000)),
@@ -319,7 +319,7 @@ def ask_rows(setting: Setting, otp: Otp) -> list[Row]:
         "thespian": lambda: peers.thespian_ask(setting.ops(10_000)),
         "xoscar": lambda: peers.xoscar_ask(setting.ops(5_000)),
     }
-    bars = {call: Bar(1.0), own: Bar(1.0)}
+    bars = dict.fromkeys((call, own, bare), Bar(1.0))
     return [
         *compete("ask, from a task", "/s", ask_round(Echo, count), rivals | others, setting, bars=bars),
         *compete("ask, from an actor", "/s", ask_round(Echo, count, from_actor=True), rivals, setting, bars=bars),
@@ -329,7 +329,7 @@ def ask_rows(setting: Setting, otp: Otp) -> list[Row]:
 def suspending_ask_rows(setting: Setting, otp: Otp) -> list[Row]:
     """A handler that suspends once before it answers."""
     del otp
-    count = setting.ops(20_000)
+    count = setting.ops(15_000)
     bars = {"bare futures": Bar(0.8)}
     rows = []
     for what, actor, wait in (

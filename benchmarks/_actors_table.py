@@ -36,7 +36,7 @@ class Setting:
         scale: factor on the number of operations in a round.
     """
 
-    rounds: int = 9
+    rounds: int = 7
     scale: float = 1.0
 
     def ops(self, count: int) -> int:
