@@ -43,8 +43,8 @@ class Life:
     stopped: int = 0
     fenced: bool = False
     over: bool = False
-    pending_watches: dict[ActorRef[object], int] = field(default_factory=dict)
-    taken_back: dict[ActorRef[object], int] = field(default_factory=lambda: defaultdict(int))
+    pending_watches: set[ActorRef[object]] = field(default_factory=set)
+    owed_downs: dict[ActorRef[object], int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def name(self) -> str:

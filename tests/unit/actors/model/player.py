@@ -6,7 +6,7 @@ import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from bifrost.actors import Actor, Delivery, Down, ExitReason, Lane, Normal, Shutdown
+from bifrost.actors import Actor, ActorState, Delivery, Down, ExitReason, Lane, Normal, Shutdown
 from tests.unit.actors.model import acts
 from tests.unit.actors.model.ledger import Life, Parcel, Tick
 
@@ -90,9 +90,11 @@ class Player(Actor[Any]):
 
     def _down(self, down: Down) -> None:
         life = self.life
-        if life.pending_watches.pop(down.ref, None) is None:
-            life.taken_back[down.ref] -= 1
-            many = life.taken_back[down.ref] < 0
+        if down.ref in life.pending_watches:
+            life.pending_watches.discard(down.ref)
+        else:
+            life.owed_downs[down.ref] -= 1
+            many = life.owed_downs[down.ref] < 0
             self._world.ledger.expect(not many, f"{life.name} got a Down of {down.ref.path} that it had not asked for")
 
     async def _perform(self, act: object, sender: str) -> None:  # noqa: C901, PLR0912 - one branch per act
@@ -105,7 +107,7 @@ class Player(Actor[Any]):
             case acts.Stray():
                 raise asyncio.CancelledError
             case acts.Hang():
-                await asyncio.get_running_loop().create_future()
+                await world.release.wait()
             case acts.Stubborn(swallows):
                 await self._stubborn(swallows)
             case acts.StopSelf(normal):
@@ -119,8 +121,9 @@ class Player(Actor[Any]):
             case acts.Unwatch(target):
                 ref = world.ref(target)
                 self.ctx.unwatch(ref)
-                if life.pending_watches.pop(ref, None) is not None:
-                    life.taken_back[ref] += 1  # it may have been queued already
+                if ref in life.pending_watches:
+                    life.pending_watches.discard(ref)
+                    life.owed_downs[ref] += 1  # it may have been queued already
             case acts.KillActor(target):
                 world.ref(target).kill()
             case acts.Spawn(inner):
@@ -138,7 +141,10 @@ class Player(Actor[Any]):
         life, ref = self.life, self._world.ref(target)
         if life.over or life.fenced:
             return
-        life.pending_watches[ref] = ref.incarnation
+        if ref.state in (ActorState.STOPPED, ActorState.FAILED, ActorState.RESTARTING):
+            life.owed_downs[ref] += 1  # told at once, each time
+        else:
+            life.pending_watches.add(ref)  # a repeat changes nothing
         self.ctx.watch(ref)
 
     async def _work(self, inner: tuple[object, ...], sender: str) -> None:

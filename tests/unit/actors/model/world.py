@@ -193,7 +193,7 @@ class World:
             self._check_leftovers()
             self.ledger.settle_accounts()
             self.release.set()
-            self.run(asyncio.sleep(1.0))
+            self.run(asyncio.sleep(60.0))
             left = sorted(task.get_name() for task in asyncio.all_tasks(self.loop))
             self.ledger.expect(not left, f"tasks after the end: {left}")
             timers = [timer for timer in getattr(self.loop, "_scheduled", ()) if not timer.cancelled()]
