@@ -209,31 +209,30 @@ _leaves: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-@st.composite
-def _acts(draw: st.DrawFn, depth: int, most: int) -> tuple[Act, ...]:
+def _sequence(depth: int, most: int) -> st.SearchStrategy[tuple[Act, ...]]:
     """Acts that send messages with acts of their own, `depth` levels deep."""
-    # A composite is drawn by its name: the whole strategy written out would be too long for a failure's report.
-    if not depth:
-        return tuple(draw(st.lists(_leaves, max_size=most)))
-    inner = _acts(depth - 1, 2)
-    return tuple(draw(st.lists(st.one_of(_leaves, _posts(depth - 1), st.builds(Spawn, inner)), max_size=most)))
+    one = _leaves
+    if depth:
+        one = st.one_of(_leaves, _post(depth - 1), st.builds(Spawn, _sequence(depth - 1, 2)))
+    return st.lists(one, max_size=most).map(tuple)
 
 
-@st.composite
-def _posts(draw: st.DrawFn, depth: int) -> Post:
-    inner = draw(_acts(depth, 3 if depth > 1 else 2))
-    target, lane = draw(_targets), draw(_lanes)
-    kind = draw(st.sampled_from(["tell", "send", "ask"]))
-    if kind == "tell":
-        return Tell(target, inner, lane)
-    timeout, catch = draw(_timeouts), draw(st.booleans())
-    return Send(target, inner, lane, timeout, catch) if kind == "send" else Ask(target, inner, lane, timeout, catch)
+def _post(depth: int) -> st.SearchStrategy[Post]:
+    inner = _sequence(depth, depth + 1)
+    return st.one_of(
+        st.builds(Tell, _targets, inner, _lanes),
+        st.builds(Send, _targets, inner, _lanes, _timeouts, st.booleans()),
+        st.builds(Ask, _targets, inner, _lanes, _timeouts, st.booleans()),
+    )
+
+
+_outside = st.lists(_post(2), min_size=1, max_size=5).map(tuple)
 
 
 @st.composite
 def posts(draw: st.DrawFn) -> tuple[Post, ...]:
     """What one sender outside the tree sends, one after the other."""
-    return tuple(draw(st.lists(_posts(2), min_size=1, max_size=5)))
+    return draw(_outside)  # behind a name: written out, the strategy would be too long for a failure's report
 
 
 def roles(*first_start: Stage) -> st.SearchStrategy[Role]:
