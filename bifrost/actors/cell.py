@@ -36,16 +36,21 @@ class Cell(ABC):
     __slots__ = (
         "_running_waiters",
         "_watchers",
+        "idle",
+        "inbox",
         "incarnation",
         "last_crash",
         "last_reason",
+        "limit",
         "parent",
         "path",
         "ref",
         "restarts",
+        "scheduler",
         "spec",
         "state",
         "system",
+        "thread_id",
         "will_restart",
     )
 
@@ -54,6 +59,14 @@ class Cell(ABC):
         self.parent = parent
         self.spec = spec
         self.path = path
+        self.thread_id = system.thread_id
+        self.scheduler = system.scheduler
+        self.inbox: Any = ()
+        """Where a plain message is appended if there are fewer than `limit` in it: the short way into the mailbox."""
+        self.limit = 0
+        """How many may wait in `inbox`; 0 sends every message the long way, by `put`."""
+        self.idle = False
+        """It runs, and has neither mail nor a handler in hand."""
         self.state = ActorState.STARTING
         self.incarnation = 0
         self.restarts = 0
@@ -83,6 +96,18 @@ class Cell(ABC):
     @abstractmethod
     def kill(self) -> None:
         """End the present incarnation now; the supervisor above decides what follows."""
+
+    @abstractmethod
+    def awaken(self) -> None:
+        """Handle what was appended to the inbox of an idle actor."""
+
+    @abstractmethod
+    def can_run_now(self) -> bool:
+        """True if an ask may run the handler on the asker's stack."""
+
+    @abstractmethod
+    def run_now(self, message: Any) -> Any:
+        """Run the handler on the asker's stack until it is done or suspends."""
 
     @abstractmethod
     def put(self, envelope: Envelope) -> Delivery:

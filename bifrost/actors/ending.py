@@ -41,12 +41,13 @@ async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
         limit = _CRASH_LIMIT
     deadline = loop.time() + limit
 
-    runner = inc.runner
-    if runner is not None and not runner.done():
-        if orderly:
-            await inc.wait([runner], limit)
-        await _put_down(cell, inc, runner, "handler" if inc.started else "on_start", leaks)
+    if orderly:
+        await _until_quiet(cell, inc, deadline)
+    if inc.draining and cell.waiting_messages():
+        inc.ending = Killed()  # there was no time for the rest of the queue
     inc.draining = False
+    if inc.runner is not None:
+        await _put_down(cell, inc, inc.runner, "handler" if inc.started else "on_start", leaks)
 
     await _reap_tasks(cell, inc, leaks)
     # An instance whose handler still runs is not touched again: its stop hook could not rely on anything.
@@ -58,6 +59,16 @@ async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
         await _put_down(cell, inc, closer, "on_stop", leaks)
         await _reap_tasks(cell, inc, leaks)
     return leaks
+
+
+async def _until_quiet(cell: WorkerCell, inc: Incarnation, deadline: float) -> None:
+    """Wait for the handler in hand, and for the queue if the actor drains."""
+    loop = cell.system.loop
+    while inc.runner is not None or (inc.draining and cell.waiting_messages()):
+        if loop.time() >= deadline or (inc.forced is not None and inc.forced.done()):
+            return
+        inc.quiet = loop.create_future()
+        await inc.wait([inc.quiet], deadline - loop.time())
 
 
 async def _put_down(cell: WorkerCell, inc: Incarnation, task: asyncio.Task[None], what: str, leaks: list[str]) -> None:
@@ -90,7 +101,7 @@ async def _reap_tasks(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> N
 
 
 def _abandon(cell: WorkerCell, inc: Incarnation, task: asyncio.Task[Any], what: str, leaks: list[str]) -> None:
-    inc.fenced = True
+    inc.fence()
     leaks.append(what)
     cell.system.adopt_leak(task, Leak(cell.path, inc.number, what))
     cell.system.publish(events.ChildLeaked, cell.path, incarnation=inc.number, what=what)

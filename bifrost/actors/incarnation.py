@@ -9,21 +9,21 @@ incarnation is fenced, so that what still runs can neither send nor answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from bifrost.actors.carrier import NOTHING, Carrier
 from bifrost.actors.exit_reason import ExitReason
 
 if TYPE_CHECKING:
     from bifrost.actors.actor import Actor
     from bifrost.actors.cell import Cell
     from bifrost.actors.context import ActorContext
-    from bifrost.actors.mailbox import Envelope
     from bifrost.actors.timers import Timers
     from bifrost.actors.worker import WorkerCell
 
-__all__ = ["CURRENT", "FOR_THE_HOST", "GRACE_KILL", "Incarnation"]
+__all__ = ["CURRENT", "FENCES", "FOR_THE_HOST", "GRACE_KILL", "Incarnation"]
 
 GRACE_KILL = 1.0
 """Seconds of repeated cancellation before a task is abandoned."""
@@ -37,12 +37,29 @@ CURRENT: ContextVar[Incarnation | None] = ContextVar("bifrost_actor_incarnation"
 """The incarnation whose code runs; what fencing and the sender's identity rest on."""
 
 
+class _Fences:
+    """Whether any incarnation of this process was ever fenced: until then, a tell need not look who sends it.
+
+    No system learns of another by it: it only says that the slow way, which looks at the sender itself, must be taken.
+    """
+
+    __slots__ = ("up",)
+
+    def __init__(self) -> None:
+        self.up = False
+
+
+FENCES: Final = _Fences()
+
+
 class Incarnation:
     """What belongs to one life of a cell and ends with it."""
 
     __slots__ = (
+        "_name",
         "actor",
         "announced",
+        "cell",
         "context",
         "ctx",
         "current",
@@ -51,8 +68,11 @@ class Incarnation:
         "ending",
         "fenced",
         "forced",
+        "handled",
         "killed",
         "number",
+        "quiet",
+        "receive",
         "runner",
         "sending",
         "started",
@@ -62,15 +82,25 @@ class Incarnation:
         "yields",
     )
 
-    def __init__(self, number: int, context: Context) -> None:
+    def __init__(self, cell: WorkerCell, number: int, context: Context) -> None:
+        self.cell = cell
         self.number = number
+        self._name: str | None = None
         self.context = context
         context.run(CURRENT.set, self)
         self.actor: Actor[Any] | None = None
         self.ctx: ActorContext | None = None
         self.runner: asyncio.Task[None] | None = None
+        """The task that carries on a handler, or an `on_start`, that has suspended."""
+        self.receive: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
+        """What handles the next message; set when the first one comes."""
+        self.quiet: asyncio.Future[None] | None = None
+        """Done when no handler is in hand any more; for whoever ends the incarnation."""
         self.ender: asyncio.Task[None] | None = None
-        self.current: Envelope | None = None
+        self.current: Any = NOTHING
+        """The message in hand: bare, in its `Envelope`, or `NOTHING`."""
+        self.handled = 0
+        """Messages taken so far."""
         self.ending: ExitReason | None = None
         self.started = False
         """`on_start` has returned, so `on_stop` is owed."""
@@ -90,11 +120,41 @@ class Incarnation:
 
     def wait_for_room(self, cell: Cell, waiter: asyncio.Future[None]) -> None:
         """Note that a send waits; what the handler of a stopped incarnation holds gets in at once."""
-        if self.runner is not asyncio.current_task():
+        if not self.is_handling_here():
             return
         self.sending = (cell, waiter)
         if self.yields:
             cell.admit(waiter)
+
+    def is_handling_here(self) -> bool:
+        """True if the code that runs is this incarnation's handler or hook, not a task beside it."""
+        task = asyncio.current_task()
+        carrier = None if task is None else task.get_coro()
+        return isinstance(carrier, Carrier) and carrier.owner is self
+
+    def carried(self, task: asyncio.Task[None]) -> None:
+        """The coroutine that `task` carried on is at its end."""
+        if self.runner is task:
+            self.runner = None
+        self.is_quiet()
+
+    @property
+    def name(self) -> str:
+        """What its task is called."""
+        if self._name is None:
+            self._name = f"{self.cell.path}#{self.number}"
+        return self._name
+
+    def is_quiet(self) -> None:
+        """Tell whoever waits that a handler has come to its end."""
+        if self.quiet is not None and not self.quiet.done():
+            self.quiet.set_result(None)
+
+    def fence(self) -> None:
+        """Let nothing that it still sends or answers be delivered."""
+        self.fenced = True
+        self.draining = False
+        FENCES.up = True
 
     def yield_to_restart(self) -> None:
         """Be stopped in a group restart: the receiver may be down until this has stopped, so no wait for room helps."""
@@ -126,7 +186,7 @@ class Incarnation:
         if error is not None and not isinstance(error, FOR_THE_HOST) and not self.fenced:
             cell.task_crashed(self, error)
 
-    async def wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> bool:
+    async def wait(self, tasks: Iterable[asyncio.Future[Any]], seconds: float) -> bool:
         """Wait until `tasks` are done, `seconds` have passed, or the stop is forced; True if all are done."""
         left = {task for task in tasks if not task.done()}
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bifrost.actors.carrier import NOTHING
 from bifrost.errors import ChildSpecError
 
 __all__ = ["Envelope", "Lane", "Mailbox", "MailboxQueue", "OnRestart", "Overflow"]
@@ -75,9 +76,9 @@ class Mailbox:
 
 
 class Envelope:
-    """One message on its way, with what is owed for it."""
+    """One message on its way, with what is owed for it; a plain `tell` of the NORMAL lane travels without one."""
 
-    __slots__ = ("bounded", "key", "lane", "message", "on_taken", "owner", "reply")
+    __slots__ = ("bounded", "key", "lane", "message", "on_taken", "owner", "reply", "trace")
 
     def __init__(self, message: Any, *, reply: asyncio.Future[Any] | None = None, lane: Lane = Lane.NORMAL) -> None:
         self.message = message
@@ -88,6 +89,8 @@ class Envelope:
         self.on_taken: Callable[[], None] | None = None
         self.owner: object = None
         """The only incarnation that the message is for, if it asked for it itself."""
+        self.trace: object = None
+        """What telemetry attaches to it."""
 
     @property
     def is_dead(self) -> bool:
@@ -96,51 +99,66 @@ class Envelope:
 
 
 class MailboxQueue:
-    """The messages that wait for one actor. Empty lanes cost nothing."""
+    """The messages that wait for one actor: envelopes, and bare messages in the NORMAL lane.
 
-    __slots__ = ("_bounded", "_conflated", "_high", "_normal", "_system", "settings")
+    Attributes:
+        settings: how it behaves.
+        normal: the NORMAL lane.
+        rush: how many messages wait in the lanes above it.
+        limit: how long the NORMAL lane may be: the capacity, less what is bounded in the HIGH lane, plus what is
+            unbounded in the NORMAL one. So one comparison tells whether a message fits.
+    """
+
+    __slots__ = ("_conflated", "_high", "_system", "limit", "normal", "rush", "settings")
 
     def __init__(self, settings: Mailbox) -> None:
         self.settings = settings
-        self._normal: deque[Envelope] | None = None
+        self.normal: deque[Any] = deque()
+        self.rush = 0
+        self.limit = settings.capacity
         self._high: deque[Envelope] | None = None
         self._system: deque[Envelope] | None = None
         self._conflated: dict[Hashable, Envelope] | None = None
-        self._bounded = 0
 
     def __len__(self) -> int:
-        return len(self._normal or ()) + len(self._high or ()) + len(self._system or ())
+        return len(self.normal) + self.rush
 
-    def __iter__(self) -> Iterator[Envelope]:
-        for lane in (self._system, self._high, self._normal):
+    def __iter__(self) -> Iterator[Any]:
+        for lane in (self._system, self._high, self.normal):
             yield from lane or ()
 
     @property
     def has_room(self) -> bool:
         """True if a bounded message fits."""
-        return self._bounded < self.settings.capacity
+        return len(self.normal) < self.limit
+
+    def resize(self, settings: Mailbox) -> None:
+        """Go on with other settings; what is queued stays."""
+        self.limit += settings.capacity - self.settings.capacity
+        self.settings = settings
 
     def push(self, envelope: Envelope) -> None:
         """Append to the envelope's lane; the caller has checked the bound."""
         if envelope.lane is Lane.NORMAL:
-            lane = self._normal
-            if lane is None:
-                lane = self._normal = deque()
-        elif envelope.lane is Lane.HIGH:
-            lane = self._high
-            if lane is None:
-                lane = self._high = deque()
+            self.normal.append(envelope)
+            if not envelope.bounded:
+                self.limit += 1
         else:
-            lane = self._system
-            if lane is None:
-                lane = self._system = deque()
-        lane.append(envelope)
-        if envelope.bounded:
-            self._bounded += 1
-            if self.settings.key is not None and envelope.reply is None:
-                if self._conflated is None:
-                    self._conflated = {}
-                self._conflated[envelope.key] = envelope
+            self.rush += 1
+            if envelope.bounded:
+                self.limit -= 1
+            if envelope.lane is Lane.HIGH:
+                if self._high is None:
+                    self._high = deque()
+                self._high.append(envelope)
+            else:
+                if self._system is None:
+                    self._system = deque()
+                self._system.append(envelope)
+        if envelope.bounded and self.settings.key is not None and envelope.reply is None:
+            if self._conflated is None:
+                self._conflated = {}
+            self._conflated[envelope.key] = envelope
 
     def conflate(self, envelope: Envelope) -> bool:
         """Give a queued message of the same key the new content; True if there was one."""
@@ -150,40 +168,45 @@ class MailboxQueue:
         queued.message = envelope.message
         return True
 
-    def pop(self) -> Envelope | None:
-        """Take the next message, or None."""
-        if self._system:
-            envelope = self._system.popleft()
-        elif self._high:
-            envelope = self._high.popleft()
-        elif self._normal:
-            envelope = self._normal.popleft()
+    def pop(self) -> Any:
+        """Take the next message, bare or in its envelope, or `NOTHING`."""
+        if self.rush:
+            envelope = (self._system or self._high or deque()).popleft()
+        elif self.normal:
+            envelope = self.normal.popleft()
         else:
-            return None
-        self._left(envelope)
+            return NOTHING
+        if type(envelope) is Envelope:
+            self.left(envelope)
         return envelope
 
-    def drop_oldest(self, lane: Lane) -> Envelope | None:
-        """Take out the oldest bounded message of `lane`, else of the NORMAL lane, to make room."""
-        for queue in (self._high, self._normal) if lane is Lane.HIGH else (self._normal, self._high):
-            for index, envelope in enumerate(queue or ()):
-                if envelope.bounded and queue is not None:
+    def drop_oldest(self, lane: Lane) -> Any:
+        """Take out the oldest bounded message of `lane`, else of the other one, to make room; or `NOTHING`."""
+        for queue in (self._high, self.normal) if lane is Lane.HIGH else (self.normal, self._high):
+            for index, item in enumerate(queue or ()):
+                if queue is not None and (type(item) is not Envelope or item.bounded):
                     del queue[index]
-                    self._left(envelope)
-                    return envelope
-        return None
+                    if type(item) is Envelope:
+                        self.left(item)
+                    return item
+        return NOTHING
 
-    def _left(self, envelope: Envelope) -> None:
-        if envelope.bounded:
-            self._bounded -= 1
-            if self._conflated and self._conflated.get(envelope.key) is envelope:
-                del self._conflated[envelope.key]
+    def left(self, envelope: Envelope) -> None:
+        """Note that `envelope` is no longer queued."""
+        if envelope.lane is not Lane.NORMAL:
+            self.rush -= 1
+            if envelope.bounded:
+                self.limit += 1
+        elif not envelope.bounded:
+            self.limit -= 1
+        if self._conflated and self._conflated.get(envelope.key) is envelope:
+            del self._conflated[envelope.key]
         if envelope.on_taken is not None:
             envelope.on_taken()
 
-    def clear(self) -> list[Envelope]:
+    def clear(self) -> list[Any]:
         """Take everything out, in the order in which it would have been taken."""
-        envelopes = []
-        while (envelope := self.pop()) is not None:
-            envelopes.append(envelope)
-        return envelopes
+        items = []
+        while (item := self.pop()) is not NOTHING:
+            items.append(item)
+        return items

@@ -7,13 +7,14 @@ ref names a place in the tree, not an instance: it stays valid over restarts.
 from __future__ import annotations
 
 import asyncio
-import threading
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bifrost.actors.incarnation import CURRENT
+from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
+from bifrost.actors.scheduler import MAX_DEPTH
 from bifrost.actors.state import ActorState, Delivery
-from bifrost.errors import ActorError, ActorStopped, AskTimeout, MailboxFull
+from bifrost.errors import ActorError, ActorStopped, MailboxFull
 
 if TYPE_CHECKING:
     from bifrost.actors.cell import Cell
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["ActorRef"]
 
 M = TypeVar("M")
+
+_NORMAL = Lane.NORMAL
+_ACCEPTED = Delivery.ACCEPTED
 
 
 class ActorRef(Generic[M]):
@@ -65,16 +69,30 @@ class ActorRef(Generic[M]):
             DROPPED: the mailbox is full. DEAD: the actor has stopped. Both publish a dead letter.
         """
         cell = self.cell
+        if lane is _NORMAL and get_ident() == cell.thread_id and not FENCES.up:
+            inbox = cell.inbox
+            if len(inbox) < cell.limit:
+                inbox.append(message)
+                if cell.idle:
+                    cell.awaken()
+                return _ACCEPTED
+        return self._tell_slowly(message, lane)
+
+    def _tell_slowly(self, message: M, lane: Lane) -> Delivery:
+        """Send whatever needs a look first: at the sender, the thread, the state, the overflow policy."""
+        cell = self.cell
         sender = CURRENT.get()
         fenced = sender is not None and sender.fenced
-        if threading.get_ident() != cell.system.thread_id:
+        if get_ident() != cell.thread_id:
             # A thread that an abandoned incarnation left behind carries its context, and is fenced like it.
             return cell.tell_from_thread(Envelope(message, lane=lane), fenced=fenced)
         if fenced:
             return cell.refuse_fenced(message)
         return cell.put(Envelope(message, lane=lane))
 
-    async def send(self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> None:
+    async def send(  # noqa: C901 - the short way is written out, because a call costs as much as the rest of it
+        self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL
+    ) -> None:
         """Send, waiting for room: this is backpressure.
 
         Args:
@@ -86,8 +104,15 @@ class ActorRef(Generic[M]):
             MailboxFull: there was no room by then, or the mailbox drops what does not fit; the actor has not seen it.
             ActorStopped: the actor has stopped; it has not seen it.
         """
-        self._check_caller()
         cell = self.cell
+        if lane is _NORMAL and get_ident() == cell.thread_id and not FENCES.up:
+            inbox = cell.inbox
+            if len(inbox) < cell.limit:
+                inbox.append(message)
+                if cell.idle:
+                    cell.awaken()
+                return
+        self._check_caller()
         envelope = Envelope(message, lane=lane)
         delivery = cell.put_or_wait(envelope)
         if isinstance(delivery, asyncio.Future):
@@ -129,14 +154,32 @@ class ActorRef(Generic[M]):
             ActorCrashed: it crashed while it handled the request; it may have acted.
             MailboxFull: the mailbox drops what does not fit; it has not seen the request.
         """
-        self._check_caller()
         cell = self.cell
-        loop = cell.system.loop
-        reply: asyncio.Future[Any] = loop.create_future()
-        timer = None
+        if (
+            cell.idle
+            and (cell.limit or cell.can_run_now())
+            and get_ident() == cell.thread_id
+            and not FENCES.up
+            and cell.scheduler.left > 0
+            and cell.scheduler.depth < MAX_DEPTH
+        ):
+            answer = cell.run_now(message)
+            if type(answer) is not Envelope:
+                return answer
+            reply = answer.reply
+            assert reply is not None
+            if timeout is not None:
+                cell.scheduler.deadlines.add(reply, cell.path, timeout)
+            try:
+                return await reply
+            except BaseException:
+                _settle(reply)
+                raise
+        self._check_caller()
+        reply = cell.system.loop.create_future()
         delivery: Delivery | asyncio.Future[None] = Delivery.DEAD
         if timeout is not None:
-            timer = loop.call_later(timeout, _expire, reply, cell.path, timeout)
+            cell.scheduler.deadlines.add(reply, cell.path, timeout)
         try:
             delivery = cell.put_or_wait(Envelope(message, reply=reply, lane=lane))
             if delivery is Delivery.DEAD and not reply.done():
@@ -145,14 +188,9 @@ class ActorRef(Generic[M]):
                 raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
             return await reply
         finally:
-            if timer is not None:
-                timer.cancel()
             if isinstance(delivery, asyncio.Future) and not delivery.done():
                 cell.withdraw(delivery)
-            if not reply.done():
-                reply.cancel()
-            elif not reply.cancelled():
-                reply.exception()  # seen: the loop need not report an error that nobody asked for
+            _settle(reply)
 
     def kill(self) -> None:
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
@@ -161,7 +199,7 @@ class ActorRef(Generic[M]):
         tests of one's own tree, and for operators. May be called from any thread; an actor that has ended ignores it.
         """
         loop = self.cell.system.loop
-        if threading.get_ident() == self.cell.system.thread_id:
+        if get_ident() == self.cell.thread_id:
             self.cell.kill()
         elif not loop.is_closed():
             loop.call_soon_threadsafe(self.cell.kill)
@@ -178,13 +216,16 @@ class ActorRef(Generic[M]):
             await self.cell.wait_running()
 
     def _check_caller(self) -> None:
-        if threading.get_ident() != self.cell.system.thread_id:
+        if get_ident() != self.cell.thread_id:
             raise ActorError(f"{self.cell.path}: only tell may be called outside the system's own event loop thread")
         sender = CURRENT.get()
         if sender is not None and sender.fenced:
             raise ActorStopped("this incarnation was abandoned and is fenced; it can send nothing")
 
 
-def _expire(reply: asyncio.Future[Any], path: str, timeout: float) -> None:
+def _settle(reply: asyncio.Future[Any]) -> None:
+    """Close the account of an ask: a late answer is discarded, an error counts as seen."""
     if not reply.done():
-        reply.set_exception(AskTimeout(f"{path}: no answer in {timeout:g} s; it may still act"))
+        reply.cancel()
+    elif not reply.cancelled():
+        reply.exception()  # seen: the loop need not report an error that nobody asked for

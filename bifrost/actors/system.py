@@ -21,7 +21,9 @@ from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetter
 from bifrost.actors.events import ActorEvent, DeadLettered, EventStream
 from bifrost.actors.exit_reason import ExitReason, StartFailure
 from bifrost.actors.loop_clock import LoopClock
+from bifrost.actors.meter import Meter
 from bifrost.actors.ref import ActorRef
+from bifrost.actors.scheduler import Scheduler
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
 from bifrost.actors.snapshot import ActorSnapshot
 from bifrost.actors.steps import Fate
@@ -86,6 +88,8 @@ class ActorSystem:
         self._given_clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clock: Clock | None = clock
+        self._scheduler: Scheduler | None = None
+        self.meter: Meter | None = None
         self._root: SupervisorCell | None = None
         self._up: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[ExitReason] | None = None
@@ -108,12 +112,16 @@ class ActorSystem:
         self._up = self._loop.create_future()
         self._ended = self._loop.create_future()
         plan = cast("SupervisorPlan", self._spec.start)
+        self._scheduler = Scheduler(self._loop, self.context.copy())
         self._root = SupervisorCell(self, None, self._spec, plan, self.name)
         self._root.launch()
         try:
             await self._up
         except asyncio.CancelledError:
             await self._stop_despite_cancel()
+            raise
+        except BaseException:
+            await self._scheduler.close()
             raise
         finally:
             if self._up.done() and not self._up.cancelled():
@@ -209,6 +217,7 @@ class ActorSystem:
                 timed_out = True
                 self._root.force()
                 await asyncio.wait([self._ended], timeout=_FORCED_STOP)
+        await self.scheduler.close()
         return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=tuple(self._leaks.values()))
 
     # What applications use
@@ -219,6 +228,13 @@ class ActorSystem:
         if self._loop is None:
             raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
         return self._loop
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The order of work in this system; for the runtime and for tests of schedules."""
+        if self._scheduler is None:
+            raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
+        return self._scheduler
 
     @property
     def clock(self) -> Clock:

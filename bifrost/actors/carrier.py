@@ -1,0 +1,202 @@
+"""A task that stands by to carry on a handler that suspends.
+
+In: a coroutine whose first step was made on somebody else's stack, and what that step yielded. Out: an `asyncio.Task`
+that makes the other steps. A coroutine that never suspends needs no task, and most handlers never do.
+
+The task exists before the first step, because `asyncio.current_task()` must name the same task before and after the
+coroutine suspends: `asyncio.timeout` and `TaskGroup` remember it. A carrier adopts one coroutine at most; one that has
+adopted nothing is used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from bifrost.actors.incarnation import Incarnation
+    from bifrost.actors.mailbox import Envelope
+
+__all__ = ["CURRENT_TASKS", "NOTHING", "REFERENCES_AT_REST", "SPARE", "Carrier", "swap_current_task"]
+
+NOTHING: Final[Any] = type("Nothing", (), {"__slots__": (), "__repr__": lambda _self: "NOTHING"})()
+"""Stands where None could be a message."""
+
+REFERENCES_AT_REST: Final = 3
+"""To a carrier's task: the carrier, what will wake it, and the argument of the call that counts them."""
+
+REFERENCES_RUNNING: Final = 4
+"""The same while the task makes a step: it is the loop's current task, too."""
+
+SPARE: Final = 16
+"""How many carriers that have done their work are kept for more."""
+
+CURRENT_TASKS: Final[dict[Any, Any] | None] = (
+    getattr(asyncio.tasks, "_current_tasks", {}) if sys.version_info < (3, 12) else None
+)
+"""Which task each loop says is current, up to Python 3.11; later versions swap it by a call."""
+
+_swap: Callable[[asyncio.AbstractEventLoop, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
+
+
+def swap_current_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+    """Let `asyncio.current_task()` name `task` and return what it named before.
+
+    This is what eager tasks (Python 3.12) do, for the same reason.
+    """
+    if CURRENT_TASKS is None:
+        assert _swap is not None
+        previous: asyncio.Task[Any] | None = _swap(loop, task)
+        return previous
+    previous = CURRENT_TASKS.pop(loop, None)
+    if task is not None:
+        CURRENT_TASKS[loop] = task
+    return previous
+
+
+class Carrier(Coroutine[Any, Any, None]):
+    """The coroutine of a stand-by task: it waits for work, or is the work.
+
+    It is an object, not an ``async def``: a task cancelled before its first step never enters an ``async def``, and the
+    adopted coroutine would hear of the cancellation only as garbage.
+
+    Args:
+        loop: where the task lives.
+        context: the task's own; adopted steps run in the context they are given with.
+        spare: where it puts itself when it has carried something to its end and may be used again.
+    """
+
+    __slots__ = ("_coro", "_loop", "_parking", "_run", "_spare", "_waiter", "_yielded", "envelope", "owner", "task")
+    __name__ = "handler"  # what `repr` of the task shows
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, spare: list[Carrier]) -> None:
+        self._loop = loop
+        self._coro: Coroutine[Any, Any, Any] | None = None
+        self._run: Callable[..., Any] = context.run
+        self._yielded: Any = NOTHING
+        self._waiter: asyncio.Future[None] | None = None
+        self._parking: Any = None
+        self._spare = spare
+        self.owner: Incarnation | None = None
+        """Whose code runs on it at the moment."""
+        self.envelope: Envelope | None = None
+        """The request that the adopted coroutine itself answers; None if the coroutine sees to that."""
+        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, name="bifrost: spare", context=context)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it has adopted nothing."""
+        return self._coro is None
+
+    @property
+    def is_unused(self) -> bool:
+        """True if nobody kept a reference to the task while it was current, so that it may stand for another."""
+        return getrefcount(self.task) <= REFERENCES_AT_REST
+
+    @property
+    def is_fit(self) -> bool:
+        """False if somebody cancelled every task of the loop, and this one with them."""
+        return not self.task.done() and not self.task.cancelling()
+
+    def adopt(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context, name: str) -> None:
+        """Carry on `coro`, whose last step, in `context`, has yielded `yielded`."""
+        self._coro = coro
+        self._yielded = yielded
+        self._run = context.run
+        self.task.set_name(name)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def discard(self) -> None:
+        """End the task; it has adopted nothing."""
+        self.task.cancel()
+
+    @property
+    def cr_frame(self) -> Any:
+        """Where the adopted coroutine stands, for `Task.print_stack`."""
+        return getattr(self._coro, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What the adopted coroutine awaits."""
+        return getattr(self._coro, "cr_await", None)
+
+    @property
+    def carried(self) -> Coroutine[Any, Any, Any] | None:
+        """The adopted coroutine."""
+        return self._coro
+
+    def send(self, value: Any) -> Any:
+        """Make the next step."""
+        coro = self._coro
+        if coro is None:
+            return self._park()
+        yielded = self._yielded
+        if yielded is not NOTHING:
+            self._yielded = NOTHING
+            # The turn that a bare `yield` asks for has passed already, and a future may be done meanwhile.
+            if yielded is not None and not (type(yielded) is asyncio.Future and yielded.done()):
+                return yielded
+        return self._step(coro.send, value)
+
+    def throw(self, typ: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Make the next step with an exception: the task was cancelled, or what it awaits has failed."""
+        error = typ if isinstance(typ, BaseException) else value if isinstance(value, BaseException) else typ()
+        if traceback is not None:
+            error = error.with_traceback(traceback)
+        coro = self._coro
+        if coro is None:
+            raise error
+        yielded, self._yielded = self._yielded, NOTHING
+        if isinstance(error, asyncio.CancelledError) and asyncio.isfuture(yielded) and yielded.cancel():
+            # Cancelled between the first step and this one: as `Task.cancel` does, cancel what is awaited, and let
+            # that tell the coroutine.
+            return yielded
+        return self._step(coro.throw, error)
+
+    def _park(self) -> Any:
+        self._waiter = self._loop.create_future()
+        self._parking = self._waiter.__await__()
+        return next(self._parking)
+
+    def _step(self, call: Callable[[Any], Any], argument: Any) -> Any:
+        try:
+            return self._run(call, argument)
+        except StopIteration as stop:
+            answer = stop.value
+        except BaseException as error:
+            owner, envelope = self._let_go()
+            is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
+            owner.carried(self.task)
+            if is_crash:
+                raise StopIteration from None  # its supervisor knows; the task has nothing to add
+            raise
+        owner, envelope = self._let_go()
+        if envelope is not None:
+            owner.cell.handler_done(owner, envelope, answer)
+        else:
+            owner.carried(self.task)
+        if len(self._spare) < SPARE and getrefcount(self.task) <= REFERENCES_RUNNING and not self.task.cancelling():
+            self._spare.append(self)
+            return self._park()
+        raise StopIteration
+
+    def _let_go(self) -> tuple[Incarnation, Envelope | None]:
+        owner, self.owner = self.owner, None
+        assert owner is not None
+        envelope, self.envelope = self.envelope, None
+        self._coro = self._waiter = self._parking = None
+        return owner, envelope
+
+    def close(self) -> None:
+        """Close the adopted coroutine: the loop is gone."""
+        coro, self._coro = self._coro, None
+        if coro is not None:
+            self._run(coro.close)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise TypeError("a carrier is the coroutine of its own task; await the task")
