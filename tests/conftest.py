@@ -16,6 +16,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much is compared with Erlang/OTP; here, because only a first conftest may add options."""
+    parser.addoption("--otp-scripts", type=int, default=1000, help="scripts to compare with Erlang/OTP (1000)")
+    parser.addoption("--otp-seed", type=int, default=0, help="seed of the first of these scripts (0)")
+
+
 @pytest.fixture(autouse=True)
 def _registries_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "_registered", dict(drivers._registered))

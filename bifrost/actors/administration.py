@@ -44,11 +44,11 @@ class Administration(PlanRunner):
         spec = event.spec
         row = self.children.get(spec.id)
         limit = self.flags.max_children
-        if row is not None:
+        if spec.significant and self.flags.auto_shutdown is AutoShutdown.NEVER:
+            self._refuse(event.token, Refusal.SIGNIFICANT)  # OTP looks at the specification before it looks at the id
+        elif row is not None:
             running = row.status is ChildStatus.RUNNING
             self._refuse(event.token, Refusal.ALREADY_STARTED if running else Refusal.ALREADY_PRESENT)
-        elif spec.significant and self.flags.auto_shutdown is AutoShutdown.NEVER:
-            self._refuse(event.token, Refusal.SIGNIFICANT)
         elif limit is not None and len(self.children) >= limit:
             self._refuse(event.token, Refusal.MAX_CHILDREN)
         else:
