@@ -1,0 +1,260 @@
+"""The handling side of an actor's cell: one message at a time, on whose stack and in which task.
+
+In: what is in the mailbox, and asks that may run at once. Out: calls of `receive`, answers, crashes. Not here: the
+mailbox (`mail_cell.py`), the beginning and the end of an incarnation (`worker.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+
+from bifrost.actors.carrier import CURRENT_TASKS, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
+from bifrost.actors.dead_letters import DeadLetterReason
+from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, is_abnormal
+from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
+from bifrost.actors.mail_cell import MailCell
+from bifrost.actors.mailbox import Envelope
+from bifrost.errors import ActorCrashed
+
+if TYPE_CHECKING:
+    from bifrost.actors.meter import Meter
+
+__all__ = ["HandlingCell"]
+
+
+class HandlingCell(MailCell):
+    """A cell that handles its mail."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _begin_end(self, inc: Incarnation, reason: ExitReason) -> None:
+        """Begin to end the incarnation."""
+
+    @abstractmethod
+    def _note_crash(self, inc: Incarnation, error: BaseException) -> None:
+        """Tell the world that it crashed."""
+
+    def _burst(self) -> None:
+        """Handle what is queued: this actor's turn has come."""
+        inc = self._inc
+        if inc is None or not inc.announced or inc.runner is not None or (inc.ending is not None and not inc.draining):
+            return
+        self.idle = False
+        inc.runner = self.scheduler.step(inc, self._drain(inc), inc.name)
+
+    async def _drain(self, inc: Incarnation) -> None:  # noqa: C901, PLR0912 - one loop: a message costs one await
+        """Handle what is queued, up to a fair share."""
+        box = self.mailbox
+        normal = box.normal
+        receive = inc.receive or self._arm(inc)
+        left = self.scheduler.share
+        meter = self.system.meter
+        try:
+            while inc.ending is None or inc.draining:
+                if box.rush:
+                    item = box.pop()
+                elif normal:
+                    item = normal.popleft()
+                    if type(item) is Envelope:
+                        box.left(item)
+                else:
+                    break
+                if self._senders:
+                    self._admit_senders()
+                if type(item) is Envelope:
+                    self._regate()
+                    if item.is_dead or (item.owner is not None and item.owner is not inc):
+                        continue
+                    inc.current = item
+                    inc.handled += 1
+                    if meter is None:
+                        self._answer(inc, item, await receive(item.message))
+                    else:
+                        self._answer(inc, item, await self._metered(meter, receive, item))
+                else:
+                    inc.current = item
+                    inc.handled += 1
+                    await receive(item)
+                left -= 1
+                if not left:
+                    if not self.scheduler.allows_more():
+                        break
+                    left = self.scheduler.share
+        except asyncio.CancelledError as error:
+            if inc.killed:
+                raise
+            self._crash(inc, error)
+        except FOR_THE_HOST:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a user's handler raises is a crash
+            self._crash(inc, error)
+        else:
+            if not inc.fenced:
+                inc.current = NOTHING
+                self._rest(inc)
+
+    def _arm(self, inc: Incarnation) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+        """Find what handles a message; wrap it unless it is an ``async def``, whose call runs no code yet."""
+        assert inc.actor is not None
+        receive: Any = inc.actor.receive
+        if not inspect.iscoroutinefunction(receive):
+            receive = functools.partial(_await, receive)
+        inc.receive = receive
+        return inc.receive
+
+    async def _metered(self, meter: Meter, receive: Callable[[Any], Any], envelope: Envelope) -> object:
+        token = meter.begin(self, envelope)
+        try:
+            answer: object = await receive(envelope.message)
+        except BaseException as error:
+            meter.end(self, envelope, token, error)
+            raise
+        meter.end(self, envelope, token, None)
+        return answer
+
+    def _answer(self, inc: Incarnation, item: Any, answer: object) -> None:
+        if type(item) is Envelope and item.reply is not None and not inc.fenced and not item.reply.done():
+            item.reply.set_result(answer)
+
+    def _rest(self, inc: Incarnation) -> None:
+        """Be idle, or go on when the next turn comes."""
+        if inc.ending is None:
+            box = self._mailbox
+            if box is None or not (box.normal or box.rush):
+                self.idle = True
+            else:
+                self.scheduler.add(self._burst)
+        elif inc.draining and self.waiting_messages():
+            self.scheduler.add(self._burst)
+        else:
+            inc.is_quiet()
+
+    def can_run_now(self) -> bool:
+        """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
+        return self.idle and len(self.mailbox) == 0 and self.limit > 0
+
+    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
+        """Handle `message` on the asker's stack until it is done or suspends.
+
+        Returns:
+            The answer; or the `Envelope` with the answer to wait for, if the handler has suspended.
+
+        Raises:
+            ActorCrashed: the handler raised.
+        """
+        inc = self._inc
+        box = self._mailbox
+        assert inc is not None
+        assert box is not None
+        scheduler = self.scheduler
+        loop = scheduler.loop
+        receive = inc.receive or self._arm(inc)
+        left = scheduler.left = scheduler.left - 1
+        if not left and not scheduler.turning:
+            scheduler.wake()
+        depth = scheduler.depth
+        carrier = (scheduler.carriers[depth] if depth < len(scheduler.carriers) else None) or scheduler.carrier()
+        carrier.owner = inc
+        self.idle = False
+        inc.current = message
+        inc.handled += 1
+        # `swap_current_task`, written out: this is the path of every ask that does not suspend.
+        if CURRENT_TASKS is None:
+            previous = swap_current_task(loop, carrier.task)
+        else:
+            previous = CURRENT_TASKS.get(loop)
+            CURRENT_TASKS[loop] = carrier.task
+        scheduler.depth = depth + 1
+        try:
+            coro = receive(message)
+            yielded = inc.context.run(coro.send, None)
+        except StopIteration as stop:
+            scheduler.depth = depth
+            if CURRENT_TASKS is None or previous is None:
+                swap_current_task(loop, previous)
+            else:
+                CURRENT_TASKS[loop] = previous
+            carrier.owner = None
+            if getrefcount(carrier.task) > REFERENCES_AT_REST:
+                scheduler.replace(carrier)
+            inc.current = NOTHING
+            if inc.ending is None and not box.normal and not box.rush:
+                self.idle = True
+            else:
+                self._rest(inc)
+            return stop.value
+        except BaseException as error:
+            scheduler.depth = depth
+            swap_current_task(loop, previous)
+            carrier.owner = None
+            scheduler.replace(carrier)
+            if isinstance(error, FOR_THE_HOST):
+                raise
+            self._crash(inc, error)
+            raise self._crashed_error(error) from error
+        scheduler.depth = depth
+        swap_current_task(loop, previous)
+        return self._suspended(inc, carrier, coro, yielded)
+
+    def _suspended(self, inc: Incarnation, carrier: Carrier, coro: Coroutine[Any, Any, Any], yielded: Any) -> Envelope:
+        """Let `carrier` carry on the handler in hand."""
+        envelope = inc.current = Envelope(inc.current, reply=self.scheduler.loop.create_future())
+        carrier.envelope = envelope
+        carrier.adopt(coro, yielded, inc.context, inc.name)
+        self.scheduler.replace(carrier)
+        inc.runner = carrier.task
+        return envelope
+
+    def handler_done(self, inc: Incarnation, envelope: Envelope, answer: object) -> None:
+        """A handler that began on its asker's stack has returned."""
+        reply = envelope.reply
+        inc.runner = None
+        if not inc.fenced:
+            if reply is not None and not reply.done():
+                reply.set_result(answer)
+            inc.current = NOTHING
+            self._rest(inc)
+
+    def handler_failed(self, inc: Incarnation, error: BaseException) -> bool:
+        """A handler that began on its asker's stack has raised; True if that was a crash of this actor."""
+        if isinstance(error, FOR_THE_HOST) or (isinstance(error, asyncio.CancelledError) and inc.killed):
+            return False
+        self._crash(inc, error)
+        return True
+
+    def _crash(self, inc: Incarnation, error: BaseException) -> None:
+        if inc.fenced or self._inc is not inc:
+            return
+        if inc.ending is not None and not is_abnormal(inc.ending):
+            inc.ending = Crash(error)  # it crashed while it was being stopped: that is its own reason
+            self._note_crash(inc, error)
+        self._begin_end(inc, Crash(error))
+        self._fail_current(inc, error)
+
+    def _fail_current(self, inc: Incarnation, error: BaseException) -> None:
+        item, inc.current = inc.current, NOTHING
+        if item is not NOTHING:
+            failure = self._crashed_error(error)
+            failure.__cause__ = error
+            self._bounce_item(item, DeadLetterReason.CRASHED, failure)
+
+    def _crashed_error(self, error: BaseException) -> ActorCrashed:
+        return ActorCrashed(
+            f"{self.path} crashed while it handled the request: {type(error).__name__}: {error}", cause=error
+        )
+
+    def task_crashed(self, inc: Incarnation, error: BaseException) -> None:
+        """A task of the incarnation raised."""
+        if inc is self._inc and (inc.started or inc.ending is None):
+            self._begin_end(inc, Crash(error) if inc.started else StartFailure(error))
+
+
+async def _await(receive: Callable[[Any], Any], message: Any) -> Any:
+    return await receive(message)
