@@ -139,6 +139,14 @@ class Cell(ABC):
             children=tuple(kid.snapshot() for kid in self.children()),
         )
 
+    @property
+    def present(self) -> Incarnation | None:
+        """The incarnation that lives; a supervisor has none."""
+        return None
+
+    def regate(self) -> None:
+        """Look again at what the short way into the mailbox depends on; a supervisor has none."""
+
     def waiting_messages(self) -> int:
         """How many messages wait; a supervisor has no mailbox."""
         return 0
@@ -175,6 +183,8 @@ class Cell(ABC):
 
     def dead_letter(self, message: Any, reason: DeadLetterReason) -> None:
         """Publish that a message was not handled."""
+        if self.system.meter is not None:
+            self.system.meter.dropped(self, message, reason)
         self.system.dead_letter(self.path, message, reason)
 
     # Watching
@@ -211,6 +221,7 @@ class Cell(ABC):
         for watcher, incarnation in watchers or ():
             watcher.notify_down(incarnation, self._down())
         if not self.will_restart:
+            self.system.registry.release(self)
             waiters, self._running_waiters = self._running_waiters, None
             for waiter in waiters or ():
                 if not waiter.done():

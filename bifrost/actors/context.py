@@ -81,6 +81,16 @@ class ActorContext:
             self._incarnation.timers = Timers(self._cell, self._incarnation)
         return self._incarnation.timers
 
+    @property
+    def life(self) -> Incarnation:
+        """The runtime's record of this incarnation; not for applications."""
+        return self._incarnation
+
+    @property
+    def is_over(self) -> bool:
+        """True if the incarnation has ended or was abandoned: nothing that it still does is delivered."""
+        return self._incarnation.fenced or not self._cell.is_current(self._incarnation)
+
     def spawn_task(self, coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
         """Run `coro` beside the message handler, for waits that must not block it.
 

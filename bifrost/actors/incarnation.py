@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bifrost.actors.carrier import NOTHING, Carrier
 from bifrost.actors.exit_reason import ExitReason
+from bifrost.errors import AskCycle
+from bifrost.actors.extras import Extras
 
 if TYPE_CHECKING:
     from bifrost.actors.actor import Actor
@@ -32,6 +34,7 @@ FOR_THE_HOST = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """What is no crash of an actor: the process or the loop is ending. A panic in native code is no `Exception`, and is."""
 
 _CANCEL_EVERY = 0.1
+_LONGEST_RING = 1000  # actors in a ring of asks that is still noticed
 
 CURRENT: ContextVar[Incarnation | None] = ContextVar("bifrost_actor_incarnation", default=None)
 """The incarnation whose code runs; what fencing and the sender's identity rest on."""
@@ -59,6 +62,7 @@ class Incarnation:
         "_name",
         "actor",
         "announced",
+        "asking",
         "cell",
         "context",
         "ctx",
@@ -66,6 +70,7 @@ class Incarnation:
         "draining",
         "ender",
         "ending",
+        "extras",
         "fenced",
         "forced",
         "handled",
@@ -90,6 +95,8 @@ class Incarnation:
         context.run(CURRENT.set, self)
         self.actor: Actor[Any] | None = None
         self.ctx: ActorContext | None = None
+        self.asking: Cell | None = None
+        """Whose answer the handler waits for, if it does."""
         self.runner: asyncio.Task[None] | None = None
         """The task that carries on a handler, or an `on_start`, that has suspended."""
         self.receive: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
@@ -102,6 +109,7 @@ class Incarnation:
         self.handled = 0
         """Messages taken so far."""
         self.ending: ExitReason | None = None
+        self.extras: Extras | None = None
         self.started = False
         """`on_start` has returned, so `on_stop` is owed."""
         self.announced = False
@@ -156,12 +164,45 @@ class Incarnation:
         self.draining = False
         FENCES.up = True
 
+    def begin_ask(self, cell: Cell) -> None:
+        """Note that the handler waits for the answer of `cell`.
+
+        Raises:
+            AskCycle: `cell` waits, itself or through others, for this handler.
+        """
+        way = [cell]
+        inc = cell.present
+        while inc is not None and inc is not self and inc.asking is not None and len(way) < _LONGEST_RING:
+            way.append(inc.asking)
+            inc = inc.asking.present
+        if inc is self:
+            raise _ask_cycle([way[-1].path, *(link.path for link in way[:-1])])
+        self.asking = cell
+
+    async def wait_for_answer(self, cell: Cell, reply: asyncio.Future[Any]) -> Any:
+        """Wait for the answer of a handler that has begun.
+
+        Raises:
+            AskCycle: it waits, itself or through others, for this handler.
+        """
+        self.begin_ask(cell)
+        try:
+            return await reply
+        finally:
+            self.asking = None
+
     def yield_to_restart(self) -> None:
         """Be stopped in a group restart: the receiver may be down until this has stopped, so no wait for room helps."""
         self.yields = True
         if self.sending is not None:
             cell, waiter = self.sending
             cell.admit(waiter)
+
+    def more(self) -> Extras:
+        """The rarer belongings, made now if there are none yet."""
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
 
     def spawn(self, cell: WorkerCell, coro: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Start a task that ends with this incarnation."""
@@ -216,3 +257,12 @@ class Incarnation:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=_CANCEL_EVERY)
         return left
+
+
+def _ask_cycle(paths: list[str]) -> AskCycle:
+    if len(paths) == 1:
+        text = f"{paths[0]} asks itself: it can only answer when the handler that asks has returned; call the method"
+    else:
+        ring = "".join(f", which waits for the answer of {path}" for path in [*paths[2:], paths[0]])
+        text = f"{paths[0]} asks {paths[1]}{ring}: none of them could go on; tell, or ask from a task of its own"
+    return AskCycle(text, paths=paths)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
@@ -18,10 +18,13 @@ from bifrost.errors import ActorError, ActorStopped, MailboxFull
 
 if TYPE_CHECKING:
     from bifrost.actors.cell import Cell
+    from bifrost.actors.incarnation import Incarnation
+    from bifrost.actors.request import Request
 
 __all__ = ["ActorRef"]
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 _NORMAL = Lane.NORMAL
 _ACCEPTED = Delivery.ACCEPTED
@@ -136,7 +139,13 @@ class ActorRef(Generic[M]):
         elif delivery is Delivery.DROPPED:
             raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
 
-    async def ask(self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> Any:
+    @overload
+    async def ask(self, message: Request[R], *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> R: ...
+    @overload
+    async def ask(self, message: Request[Any], *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> object: ...
+    @overload
+    async def ask(self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> Any: ...
+    async def ask(self, message: Any, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL) -> Any:
         """Send and wait for the answer, which is what `receive` returns.
 
         If the caller is cancelled or the time is over, a request that is still queued is never handled, and a late
@@ -153,6 +162,7 @@ class ActorRef(Generic[M]):
             ActorRestarted: it was restarted with a mailbox that drops; it has not seen the request.
             ActorCrashed: it crashed while it handled the request; it may have acted.
             MailboxFull: the mailbox drops what does not fit; it has not seen the request.
+            AskCycle: it waits for the answer of the actor whose handler asks here, or is that actor.
         """
         cell = self.cell
         if (
@@ -170,12 +180,20 @@ class ActorRef(Generic[M]):
             assert reply is not None
             if timeout is not None:
                 cell.scheduler.deadlines.add(reply, cell.path, timeout)
+            asker = CURRENT.get()
             try:
+                if asker is not None and asker.is_handling_here():
+                    return await asker.wait_for_answer(cell, reply)
                 return await reply
             except BaseException:
                 _settle(reply)
                 raise
-        self._check_caller()
+        asker = self._check_caller()
+        if asker is not None:
+            if asker.is_handling_here():
+                asker.begin_ask(cell)
+            else:
+                asker = None
         reply = cell.system.loop.create_future()
         delivery: Delivery | asyncio.Future[None] = Delivery.DEAD
         if timeout is not None:
@@ -188,6 +206,8 @@ class ActorRef(Generic[M]):
                 raise MailboxFull(f"{cell.path}: the mailbox is full and drops what does not fit")
             return await reply
         finally:
+            if asker is not None:
+                asker.asking = None
             if isinstance(delivery, asyncio.Future) and not delivery.done():
                 cell.withdraw(delivery)
             _settle(reply)
@@ -215,12 +235,13 @@ class ActorRef(Generic[M]):
         async with asyncio.timeout(timeout):
             await self.cell.wait_running()
 
-    def _check_caller(self) -> None:
+    def _check_caller(self) -> Incarnation | None:
         if get_ident() != self.cell.thread_id:
             raise ActorError(f"{self.cell.path}: only tell may be called outside the system's own event loop thread")
         sender = CURRENT.get()
         if sender is not None and sender.fenced:
             raise ActorStopped("this incarnation was abandoned and is fenced; it can send nothing")
+        return sender
 
 
 def _settle(reply: asyncio.Future[Any]) -> None:

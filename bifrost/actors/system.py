@@ -11,18 +11,21 @@ import contextlib
 import contextvars
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
 from bifrost.actors.cell import Cell
 from bifrost.actors.child_spec import ChildSpec
+from bifrost.actors.companion import Companion
 from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from bifrost.actors.events import ActorEvent, DeadLettered, EventStream
 from bifrost.actors.exit_reason import ExitReason, StartFailure
+from bifrost.actors.explain import Explanation, explain
 from bifrost.actors.loop_clock import LoopClock
 from bifrost.actors.meter import Meter
 from bifrost.actors.ref import ActorRef
+from bifrost.actors.registry import Registry
 from bifrost.actors.scheduler import Scheduler
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
 from bifrost.actors.snapshot import ActorSnapshot
@@ -31,6 +34,7 @@ from bifrost.actors.strategy import AutoShutdown, Strategy
 from bifrost.actors.supervisor import Supervisor, SupervisorPlan
 from bifrost.actors.supervisor_cell import SupervisorCell
 from bifrost.actors.supervisor_ref import SupervisorRef
+from bifrost.actors.tap import Tap
 from bifrost.actors.worker import WorkerCell
 from bifrost.core.clock import Clock
 from bifrost.errors import ActorError, ChildNotFound, SupervisorGaveUp
@@ -56,6 +60,11 @@ class ActorSystem:
         clock: where event times come from; None is the loop's time and the machine's wall clock.
         stop_timeout: seconds for the whole orderly stop; what is left then is cancelled all at once.
         seed: seeds the jitter of back-offs; None draws one.
+        watchdog: reports slow handlers and a blocked loop, such as `Watchdog()`; None does not look.
+        telemetry: measures the messages, such as `bifrost.actors.telemetry.ActorTelemetry()`; None does not.
+
+    Attributes:
+        companions: what starts before the first actor and stops after the last one; may be added to before the start.
 
     Raises:
         ChildSpecError: a specification is wrong; nothing was started.
@@ -73,12 +82,16 @@ class ActorSystem:
         clock: Clock | None = None,
         stop_timeout: float = 30.0,
         seed: int | None = None,
+        watchdog: Companion | None = None,
+        telemetry: Companion | None = None,
     ) -> None:
         self.name = name
         self.stop_timeout = stop_timeout
         self.events = EventStream()
         self.dead_letters = DeadLetters()
         self.rng = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self.registry = Registry(self)
+        self.companions: list[Companion] = [one for one in (telemetry, watchdog) if one is not None]
         self.is_stopping = False
         self.thread_id = 0
         self.context = contextvars.Context()
@@ -113,6 +126,7 @@ class ActorSystem:
         self._ended = self._loop.create_future()
         plan = cast("SupervisorPlan", self._spec.start)
         self._scheduler = Scheduler(self._loop, self.context.copy())
+        self._start_companions()
         self._root = SupervisorCell(self, None, self._spec, plan, self.name)
         self._root.launch()
         try:
@@ -122,6 +136,7 @@ class ActorSystem:
             raise
         except BaseException:
             await self._scheduler.close()
+            self._stop_companions()
             raise
         finally:
             if self._up.done() and not self._up.cancelled():
@@ -162,6 +177,21 @@ class ActorSystem:
         detail = f"; {'; '.join(crashed[:5])}" if crashed else ""
         return SupervisorGaveUp(f"the root supervisor {self.name!r} ended: {reason}{detail}")
 
+    def _start_companions(self) -> None:
+        waiting, self.companions = self.companions, []
+        try:
+            for companion in waiting:
+                companion.start(self)
+                self.companions.append(companion)
+        except BaseException:
+            self._stop_companions()
+            raise
+
+    def _stop_companions(self) -> None:
+        companions, self.companions = self.companions, []
+        for companion in reversed(companions):
+            companion.stop()
+
     # What the root reports
 
     def root_up(self) -> None:
@@ -177,6 +207,7 @@ class ActorSystem:
         asked = self.is_stopping
         self.is_stopping = True
         self._root.settle(Fate.STOPPED)
+        self.registry.close()
         if not self._ended.done():
             self._ended.set_result(reason)
         if not self._up.done():
@@ -218,7 +249,8 @@ class ActorSystem:
                 self._root.force()
                 await asyncio.wait([self._ended], timeout=_FORCED_STOP)
         await self.scheduler.close()
-        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=tuple(self._leaks.values()))
+        self._stop_companions()
+        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=self.leaks)
 
     # What applications use
 
@@ -283,11 +315,44 @@ class ActorSystem:
         """Add a child to the root; see `SupervisorRef.start_child`."""
         return await self.root.start_child(spec)
 
+    @property
+    def leaks(self) -> tuple[Leak, ...]:
+        """What was abandoned since the system started and still runs, oldest first."""
+        return tuple(self._leaks.values())
+
+    def explain(self, actor: ActorRef[Any] | str) -> Explanation:
+        """What an actor is doing and why it does not go on: its handler's stack, whom it waits for, rings of waits.
+
+        Raises:
+            ChildNotFound: nothing has started at that path.
+        """
+        if isinstance(actor, str):
+            actor = self.root if actor == self.name else self.ref(actor)
+        return explain(actor.cell)
+
+    def trace(self, path: str, *, keep: int = 1000) -> Tap:
+        """Look at the messages of one actor, in a ``with`` block; the actor need not have started.
+
+        Example:
+            >>> with system.trace("devices/press") as tap:
+            ...     async for entry in tap:
+            ...         print(entry)
+        """
+        return Tap(self, path, keep=keep)
+
     def snapshot(self) -> ActorSnapshot:
         """The tree as it stands now."""
         return self._root_cell.snapshot()
 
     # What cells use
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, parents first; none before the start."""
+        left: list[Cell] = [] if self._root is None else [self._root]
+        while left:
+            cell = left.pop()
+            yield cell
+            left += reversed(tuple(cell.children()))
 
     def make_cell(self, parent: SupervisorCell, spec: ChildSpec, path: str) -> Cell:
         """A new cell of the kind that `spec` asks for."""

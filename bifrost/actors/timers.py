@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
     from bifrost.actors.worker import WorkerCell
 
-__all__ = ["Timers"]
+__all__ = ["Timers", "check_seconds"]
 
 
 class _Periodic:
@@ -48,7 +48,7 @@ class Timers:
 
     def once(self, key: Hashable, delay: float, message: Any) -> None:
         """Send `message` to this actor after `delay` seconds."""
-        _check_seconds(delay, least=0)
+        check_seconds(delay, least=0)
         self.cancel(key)
         if self._is_open:
             self._once[key] = self._cell.system.loop.call_later(delay, self._fire, key, message)
@@ -58,7 +58,7 @@ class Timers:
 
         A tick that comes while the last one is still queued is left out, so a slow actor is not buried in ticks.
         """
-        _check_seconds(interval, least=1e-6)
+        check_seconds(interval, least=1e-6)
         self.cancel(key)
         if self._is_open:
             loop = self._cell.system.loop
@@ -100,6 +100,7 @@ class Timers:
             self._cell.put_unbounded(envelope, self._incarnation)
 
 
-def _check_seconds(value: float, *, least: float) -> None:
+def check_seconds(value: float, *, least: float) -> None:
+    """Refuse seconds that are no time: not a number, endless, or less than `least`."""
     if not least <= value < float("inf"):
         raise ValueError(f"a timer needs finite seconds of at least {least:g}, got {value!r}")

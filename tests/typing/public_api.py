@@ -91,7 +91,7 @@ async def the_actors(ref: ActorRef[int], anybody: ActorRef[object]) -> None:
     assert_type(await ref.wait_running(), None)
     ref.tell("one")  # type: ignore[arg-type]  # this actor takes numbers
     await ref.send(None)  # type: ignore[arg-type]  # as above
-    await ref.ask(b"")  # type: ignore[arg-type]  # as above
+    await ref.ask(b"")  # type: ignore[call-overload]  # as above
     anybody.tell("one")
     assert_type(ref == anybody, bool)
     spec = assert_type(ChildSpec(id="counter", start=Counter), ChildSpec)
