@@ -51,7 +51,7 @@ class CoreBench:
             random.Random(seed),  # noqa: S311 - jitter
             durable=stored is not None,
         )
-        self.now = 0.0 if above is None else above[0].now
+        self.now: float = 0.0 if above is None else above[0].now
         self.log: list[str] = []
         self.alive: set[str] = set()
         self.below: dict[str, CoreBench] = {}

@@ -11,6 +11,7 @@ from bifrost.actors import (
     Backoff,
     ChildSpec,
     ChildStatus,
+    ChildType,
     Crash,
     ExitReason,
     IntensityScope,
@@ -34,7 +35,12 @@ def specs(draw: st.DrawFn, child_id: str, mode: AutoShutdown) -> ChildSpec:
     can_matter = restart is not Restart.PERMANENT and mode is not AutoShutdown.NEVER
     backoff = draw(st.sampled_from([None, None, Backoff(min=1, max=4, jitter=0.5), Backoff(min=1, max=1, counts=True)]))
     return ChildSpec(
-        id=child_id, start=object, restart=restart, significant=can_matter and draw(st.booleans()), backoff=backoff
+        id=child_id,
+        start=object,
+        restart=restart,
+        significant=can_matter and draw(st.booleans()),
+        backoff=backoff,
+        type=draw(st.sampled_from(list(ChildType))),
     )
 
 
@@ -120,9 +126,29 @@ class SupervisorMachine(RuleBasedStateMachine):
     def start_child(self, data: st.DataObject, child_id: str) -> None:
         self.bench.add(data.draw(specs(child_id, self.flags.auto_shutdown)))
 
-    @rule(verb=st.sampled_from(list(Verb)), child_id=st.sampled_from(IDS))
-    def administer(self, verb: Verb, child_id: str) -> None:
-        self.bench.call(verb, child_id)
+    @rule(verb=st.sampled_from(list(Verb)), child_id=st.sampled_from(IDS), hold=st.booleans())
+    def administer(self, verb: Verb, child_id: str, *, hold: bool) -> None:
+        self.bench.call(verb, child_id, hold=hold)
+
+    @rule(data=st.data(), child_id=st.sampled_from(IDS))
+    def replace_child(self, data: st.DataObject, child_id: str) -> None:
+        self.bench.replace(data.draw(specs(child_id, self.flags.auto_shutdown)))
+
+    @rule(child_id=st.sampled_from(IDS), ignores=st.booleans())
+    def factory_ignores(self, child_id: str, *, ignores: bool) -> None:
+        if ignores:
+            self.bench.ignores.add(child_id)
+        else:
+            self.bench.ignores.discard(child_id)
+
+    @precondition(lambda self: not self.flags.dynamic)
+    @rule(data=st.data(), ids=st.lists(st.sampled_from(IDS), unique=True, max_size=4))
+    def change_children(self, data: st.DataObject, ids: list[str]) -> None:
+        self.bench.change([data.draw(specs(child_id, self.flags.auto_shutdown)) for child_id in ids])
+
+    @rule(intensity=st.integers(0, 4))
+    def change_intensity(self, intensity: int) -> None:
+        self.bench.change(intensity=intensity)
 
     @rule()
     def stop(self) -> None:
@@ -135,6 +161,25 @@ class SupervisorMachine(RuleBasedStateMachine):
         believed = {row.spec.id for row in self.bench.core.children if row.is_alive}
         assert self.bench.alive <= believed
         assert believed - self.bench.alive <= self.bench.slow_starts
+
+    @invariant()
+    def counts_are_what_a_walk_over_all_children_finds(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        rows = list(self.bench.core.children)
+        active = sum(row.status is ChildStatus.RUNNING and row.exited is None for row in rows)
+        supervisors = sum(row.spec.type is ChildType.SUPERVISOR for row in rows)
+        assert self.bench.counts == [len(rows), active, supervisors, len(rows) - supervisors]
+        live = any(row.spec.significant and row.status is not ChildStatus.STOPPED for row in rows)
+        assert self.bench.core.children.has_live_significant() is live
+
+    @invariant()
+    def held_children_are_down(self) -> None:
+        if hasattr(self, "bench"):
+            assert not any(
+                row.held and row.status in (ChildStatus.STARTING, ChildStatus.RUNNING)
+                for row in self.bench.core.children
+            )
 
     @invariant()
     def ended_children_have_a_fate(self) -> None:
