@@ -26,6 +26,7 @@ BifrostError
 │   ├── ActorRestarted          yes: it was restarted and has not seen the message
 │   ├── ActorCrashed            ask: it was handling the message when it crashed (`.cause`)
 │   ├── AskTimeout              ask: it may still act
+│   ├── AskCycle                no: the asked actor waits for the asker (`.paths`); tell, or ask from a task of its own
 │   ├── StartFailed             `.child_id`, `.cause`
 │   ├── SupervisorGaveUp        the tree's root exceeded its restart intensity
 │   ├── ChildSpecError          no: the specification is wrong. Also a ValueError
@@ -52,6 +53,7 @@ __all__ = [
     "AddressError",
     "AlreadyPresent",
     "AlreadyStarted",
+    "AskCycle",
     "AskTimeout",
     "BatchTooLarge",
     "BifrostError",
@@ -231,6 +233,18 @@ class ActorCrashed(ActorError):
     def __init__(self, message: str, *, cause: BaseException) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class AskCycle(ActorError):
+    """The asked actor waits, itself or through others, for the answer of the asker: nobody in the ring could go on.
+
+    Attributes:
+        paths: the actors of the ring, from the asker on; one path if an actor asks itself.
+    """
+
+    def __init__(self, message: str, *, paths: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.paths = tuple(paths)
 
 
 class AskTimeout(ActorError):

@@ -70,7 +70,19 @@ class Carrier(Coroutine[Any, Any, None]):
         spare: where it puts itself when it has carried something to its end and may be used again.
     """
 
-    __slots__ = ("_coro", "_loop", "_parking", "_run", "_spare", "_waiter", "_yielded", "envelope", "owner", "task")
+    __slots__ = (
+        "_coro",
+        "_loop",
+        "_parking",
+        "_run",
+        "_spare",
+        "_waiter",
+        "_yielded",
+        "envelope",
+        "owner",
+        "since",
+        "task",
+    )
     __name__ = "handler"  # what `repr` of the task shows
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, spare: list[Carrier]) -> None:
@@ -83,6 +95,8 @@ class Carrier(Coroutine[Any, Any, None]):
         self._spare = spare
         self.owner: Incarnation | None = None
         """Whose code runs on it at the moment."""
+        self.since = 0.0
+        """When it took over a suspended coroutine; loop time, seconds."""
         self.envelope: Envelope | None = None
         """The request that the adopted coroutine itself answers; None if the coroutine sees to that."""
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, name="bifrost: spare", context=context)
@@ -107,6 +121,7 @@ class Carrier(Coroutine[Any, Any, None]):
         self._coro = coro
         self._yielded = yielded
         self._run = context.run
+        self.since = self._loop.time()
         self.task.set_name(name)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

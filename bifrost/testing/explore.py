@@ -47,7 +47,7 @@ def explore(test: _Test, *, seeds: Iterable[int] = range(100), shrink: int = 200
     The environment variable ``BIFROST_SCHEDULE`` replaces the seeds by one.
 
     Args:
-        test: makes its system with ``SystemBench(schedule=schedule)``, or calls ``schedule.attach(system)``.
+        test: makes its system with ``SystemBench(schedule=schedule)``, or puts the schedule in `ActorSystem.companions`.
         seeds: which schedules to run.
         shrink: further runs at most, to find out which choices of a failing schedule matter.
 

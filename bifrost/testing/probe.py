@@ -235,8 +235,14 @@ class _ProbeActor(Actor[Any]):
         self._probe = probe
 
     async def receive(self, message: Any) -> object:
-        in_hand: object = self.ctx._incarnation.current  # noqa: SLF001 - a late answer is the kit's privilege
-        return self._probe.take(message, in_hand if isinstance(in_hand, Envelope) else None)
+        if not isinstance(self._in_hand, Envelope):
+            await asyncio.sleep(0)  # an ask that runs on the asker's stack gets its envelope when it suspends
+        envelope = self._in_hand
+        return self._probe.take(message, envelope if isinstance(envelope, Envelope) else None)
+
+    @property
+    def _in_hand(self) -> object:
+        return self.ctx._incarnation.current  # noqa: SLF001 - to answer later is the kit's privilege
 
     async def on_stop(self, reason: ExitReason) -> None:
         self._probe.ended()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bifrost.actors.system import ActorSystem
@@ -72,13 +72,15 @@ class Schedule:
         self.choices.append(Choice(ready, index))
         return index
 
-    def attach(self, system: ActorSystem) -> None:
-        """Let this schedule run the actors of `system` from now on, one message at a time."""
-        running: Any = system
-        scheduler = running.scheduler
+    def start(self, system: ActorSystem) -> None:
+        """Run the actors of `system` from now on, one message at a time; `SystemBench` sees to it before the first."""
+        scheduler = system.scheduler
         scheduler.pick = self.pick
         scheduler.share = 1
-        scheduler.inline_asks = False
+        scheduler.inline = False
+
+    def stop(self) -> None:
+        """Nothing to end: the choices stay readable."""
 
 
 def first_difference(one: Schedule, other: Schedule) -> str | None:

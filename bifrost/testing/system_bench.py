@@ -77,7 +77,7 @@ class SystemBench:
         self._system = ActorSystem(children=self._children, seed=self._seed, **options)
         self.log = EventLog(self._system, *self._log_only)
         if self._schedule is not None:
-            self._schedule.attach(self._system)
+            self._system.companions.append(self._schedule)
         await self._system.__aenter__()
         return self
 
