@@ -135,6 +135,12 @@ class Portal:
         self._thread.join(limit)
         return self.report_after(limit)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     async def aclose(self, timeout: float | None = None) -> ShutdownReport:
         """Close from a coroutine on another asyncio loop, which goes on meanwhile; see `close`.
 
