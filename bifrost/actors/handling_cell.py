@@ -69,7 +69,7 @@ class HandlingCell(MailCell):
                 if self._senders:
                     self._admit_senders()
                 if type(item) is Envelope:
-                    self._regate()
+                    self.regate()
                     if item.is_dead or (item.owner is not None and item.owner is not inc):
                         continue
                     inc.current = item

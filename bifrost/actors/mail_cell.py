@@ -53,15 +53,20 @@ class MailCell(Cell):
         """End the incarnation because of `error`."""
 
     @property
+    def present(self) -> Incarnation | None:
+        """The incarnation that lives, from its making to the end of its stop hook."""
+        return self._inc
+
+    @property
     def mailbox(self) -> MailboxQueue:
         """The mailbox, made when the first message comes."""
         if self._mailbox is None:
             self._mailbox = MailboxQueue(self.spec.mailbox)
             self.inbox = self._mailbox.normal
-            self._regate()
+            self.regate()
         return self._mailbox
 
-    def _regate(self) -> None:
+    def regate(self) -> None:
         """Open or shut the short way into the mailbox: after every change of what it depends on."""
         box = self._mailbox
         if (
@@ -133,7 +138,7 @@ class MailCell(Cell):
             victim = self.mailbox.drop_oldest(envelope.lane)
             if victim is not NOTHING:
                 self._bounce_item(victim, DeadLetterReason.FULL)
-                self._regate()
+                self.regate()
                 return True
         elif overflow is Overflow.FAIL and self._inc is not None:
             capacity = self.mailbox.settings.capacity
@@ -159,7 +164,7 @@ class MailCell(Cell):
         if self._senders is None:
             self._senders = deque()
         self._senders.append((waiter, envelope))
-        self._regate()
+        self.regate()
         return waiter
 
     def admit(self, waiter: asyncio.Future[None]) -> None:
@@ -170,7 +175,7 @@ class MailCell(Cell):
                     del self._senders[index]
                     self._push(envelope)
                     waiter.set_result(None)
-                    self._regate()
+                    self.regate()
                 return
 
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
@@ -178,7 +183,7 @@ class MailCell(Cell):
         for index, (own, _) in enumerate(self._senders or ()):
             if own is waiter and self._senders is not None:
                 del self._senders[index]
-                self._regate()
+                self.regate()
                 return
 
     def _admit_senders(self) -> None:
@@ -188,7 +193,7 @@ class MailCell(Cell):
             if not waiter.done() and not envelope.is_dead:
                 self._push(envelope)
                 waiter.set_result(None)
-        self._regate()
+        self.regate()
 
     def _bounce_item(self, item: Any, reason: DeadLetterReason, error: Exception | None = None) -> None:
         """Answer for what was taken out of the mailbox, bare or in its envelope."""
@@ -210,7 +215,7 @@ class MailCell(Cell):
     def on_settled(self, fate: Fate) -> None:
         """Keep or answer for what is still queued."""
         self._fate = fate
-        self._regate()
+        self.regate()
         if fate is not Fate.RESTART:
             self._flush(DeadLetterReason.STOPPED)
         elif self.mailbox.settings.on_restart is OnRestart.DROP:
@@ -226,7 +231,7 @@ class MailCell(Cell):
                 self._bounce(envelope, reason, error)
             elif not waiter.done():
                 waiter.set_exception(error or self.stopped_error())
-        self._regate()
+        self.regate()
 
     def waiting_messages(self) -> int:
         """What is in the mailbox."""

@@ -58,7 +58,7 @@ class WorkerCell(HandlingCell):
         if self._mailbox is not None and self._mailbox.settings is not self.spec.mailbox:
             self._mailbox.resize(self.spec.mailbox)
         inc = self._inc = Incarnation(self, self.incarnation, self.system.context.copy())
-        self._regate()
+        self.regate()
         if self.scheduler.has_room_now:
             self._start(inc)
         else:
@@ -133,7 +133,7 @@ class WorkerCell(HandlingCell):
     def halt(self, fate: Fate) -> None:
         """Stop in order: the message in hand first, or the whole queue if the actor drains."""
         self._fate = fate
-        self._regate()
+        self.regate()
         inc = self._inc
         if inc is None:
             return
@@ -164,7 +164,7 @@ class WorkerCell(HandlingCell):
         inc.ending = reason
         self.idle = False
         self.state = ActorState.STOPPING
-        self._regate()
+        self.regate()
         if isinstance(reason, Crash):
             self._note_crash(inc, reason.error)
         elif isinstance(reason, StartFailure):
