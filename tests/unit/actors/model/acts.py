@@ -198,7 +198,7 @@ _leaves: st.SearchStrategy[Act] = st.one_of(
     st.just(CrashNow()),
     st.just(Stray()),
     st.just(Hang()),
-    st.builds(Stubborn, st.sampled_from([1, 2, 100])),
+    st.builds(Stubborn, st.sampled_from([1, 2, 10_000])),
     st.builds(StopSelf, st.booleans()),
     st.builds(Timer, st.integers(0, 1), st.sampled_from([0.0, 0.2, 3.0])),
     st.builds(Repeat, st.integers(0, 1), st.sampled_from([0.3, 1.0])),

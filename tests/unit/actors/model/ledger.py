@@ -43,7 +43,7 @@ class Life:
     stopped: int = 0
     fenced: bool = False
     over: bool = False
-    pending_watches: set[ActorRef[object]] = field(default_factory=set)
+    pending_watches: dict[ActorRef[object], int] = field(default_factory=dict)
     owed_downs: dict[ActorRef[object], int] = field(default_factory=lambda: defaultdict(int))
 
     @property
@@ -207,6 +207,17 @@ class Ledger:
         tick.seen.append(now)
 
     # The end
+
+    def untold(self) -> set[str]:
+        """Who watches an incarnation that is over, has nothing else to do, and has not been told."""
+        gone = (ActorState.STOPPED, ActorState.FAILED, ActorState.RESTARTING)
+        texts = set()
+        for life in (lives[-1] for lives in self.lives.values()):
+            is_calm = life.ref.state is ActorState.RUNNING and life.ref.incarnation == life.number and not life.doing
+            for ref, number in life.pending_watches.items() if is_calm else ():
+                if ref.state in gone or ref.incarnation != number:
+                    texts.add(f"{life.name} was never told of the end of {ref.path}#{number}")
+        return texts
 
     def settle_accounts(self) -> None:
         """After the system has ended: every message has become exactly what was promised."""

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bifrost.actors import ActorSystem, Strategy
-from tests.unit.actors.model.acts import Post, Stage, posts
+from bifrost.actors import ActorSystem, Lane, Strategy
+from tests.unit.actors.model.acts import Post, Stage, Tell, Watch, posts
 from tests.unit.actors.model.trees import Branch, WorkerPlan, branches, intensities, strategies, workers
 from tests.unit.actors.model.world import World
 
@@ -30,15 +30,18 @@ class RuntimeMachine(RuleBasedStateMachine):
         self.world = World()
         self._ids = itertools.count(1)
         self._is_open = False
+        self._ends_calmly = False
 
     @initialize(
         first=workers(Stage.OK, Stage.SLOW),
         others=st.lists(branches(), max_size=3),
         strategy=strategies,
         intensity=intensities,
+        calm=st.booleans(),
     )
-    def start(self, first: WorkerPlan, others: list[Branch], strategy: Strategy, intensity: int) -> None:
-        """Start the tree."""
+    def start(self, first: WorkerPlan, others: list[Branch], strategy: Strategy, intensity: int, *, calm: bool) -> None:
+        """Start the tree; if `calm`, it will have come to rest when it is stopped."""
+        self._ends_calmly = calm
         children = [branch.spec(f"n{number}", self.world) for number, branch in enumerate([first, *others])]
         self._is_open = True
         self.world.open(
@@ -75,6 +78,15 @@ class RuntimeMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Time goes by."""
         self._advance(seconds)
+        self._look_for_lost_downs()
+
+    def _look_for_lost_downs(self) -> None:
+        untold = self.world.ledger.untold()
+        if untold:
+            self._advance(0.02)
+            self._advance(turns=5)
+            self.world.ledger.broken.extend(untold & self.world.ledger.untold())
+            self._judge()
 
     @rule(turns=st.integers(1, 4))
     def turn(self, turns: int) -> None:
@@ -86,6 +98,15 @@ class RuntimeMachine(RuleBasedStateMachine):
         """An operator kills an actor."""
         self.world.loop.call_soon(self.world.ref(whom).kill)
         self._advance(turns=turns)
+
+    @rule(whom=st.integers(0, 11), other=st.integers(0, 11), dies=st.booleans())
+    def watch(self, whom: int, other: int, *, dies: bool) -> None:
+        """An actor is told to watch another, which may die soon."""
+        self.world.send_from_outside((Tell(whom, (Watch(other),), Lane.NORMAL),))
+        self._advance(0.01)
+        if dies:
+            self.world.loop.call_soon(self.world.ref(other).kill)
+            self._advance(0.01)
 
     @precondition(lambda self: bool(self.world.supervisors))
     @rule(whom=st.integers(0, 3))
@@ -126,6 +147,8 @@ class RuntimeMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Stop the system, and see that nothing is left."""
         if self._is_open:
+            if self._ends_calmly and not self.world.ledger.broken:
+                self.wait(60.0)
             self.world.close()
             self._judge()
         else:

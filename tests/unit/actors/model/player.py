@@ -66,7 +66,7 @@ class Player(Actor[Any]):
         elif stage is acts.Stage.HANG:
             await asyncio.get_running_loop().create_future()
         elif stage is acts.Stage.STUBBORN:
-            await self._stubborn(100)
+            await self._stubborn(10_000)
 
     async def receive(self, message: Any) -> object:
         life, ledger = self.life, self._world.ledger
@@ -91,7 +91,7 @@ class Player(Actor[Any]):
     def _down(self, down: Down) -> None:
         life = self.life
         if down.ref in life.pending_watches:
-            life.pending_watches.discard(down.ref)
+            del life.pending_watches[down.ref]
         else:
             life.owed_downs[down.ref] -= 1
             many = life.owed_downs[down.ref] < 0
@@ -122,7 +122,7 @@ class Player(Actor[Any]):
                 ref = world.ref(target)
                 self.ctx.unwatch(ref)
                 if ref in life.pending_watches:
-                    life.pending_watches.discard(ref)
+                    del life.pending_watches[ref]
                     life.owed_downs[ref] += 1  # it may have been queued already
             case acts.KillActor(target):
                 world.ref(target).kill()
@@ -144,7 +144,7 @@ class Player(Actor[Any]):
         if ref.state in (ActorState.STOPPED, ActorState.FAILED, ActorState.RESTARTING):
             life.owed_downs[ref] += 1  # told at once, each time
         else:
-            life.pending_watches.add(ref)  # a repeat changes nothing
+            life.pending_watches.setdefault(ref, ref.incarnation)  # a repeat changes nothing
         self.ctx.watch(ref)
 
     async def _work(self, inner: tuple[object, ...], sender: str) -> None:
