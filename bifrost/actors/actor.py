@@ -29,9 +29,10 @@ class Actor(Generic[M]):
 
     ctx: ActorContext
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> object:
         """Get ready; the actor counts as started when this returns.
 
+        What it returns, such as the address that it listens on, is the `start_info` of its ref for this incarnation.
         It is bounded by the specification's `start_timeout` and must not wait for a remote device: an outage is a
         state, not a failed start. If it raises, it cleans up after itself: `on_stop` is not called.
         """

@@ -125,6 +125,11 @@ class Cell(ABC):
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Forget a message whose sender no longer waits for room."""
 
+    @property
+    def start_info(self) -> object:
+        """What `on_start` of the present incarnation returned; a supervisor has none."""
+        return None
+
     def snapshot(self) -> ActorSnapshot:
         """How it stands now, with everything below it."""
         return ActorSnapshot(

@@ -80,6 +80,7 @@ class Incarnation:
         "receive",
         "runner",
         "sending",
+        "start_info",
         "started",
         "tasks",
         "timers",
@@ -106,6 +107,8 @@ class Incarnation:
         self.ender: asyncio.Task[None] | None = None
         self.current: Any = NOTHING
         """The message in hand: bare, in its `Envelope`, or `NOTHING`."""
+        self.start_info: object = None
+        """What `on_start` returned."""
         self.handled = 0
         """Messages taken so far."""
         self.ending: ExitReason | None = None

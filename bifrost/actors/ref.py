@@ -54,6 +54,11 @@ class ActorRef(Generic[M]):
         """Which life it is in, from 1; 0 before the first."""
         return self.cell.incarnation
 
+    @property
+    def start_info(self) -> Any:
+        """What `on_start` of the present incarnation returned; None before that and when it has ended."""
+        return self.cell.start_info
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorRef) and other.cell is self.cell
 

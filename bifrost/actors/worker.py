@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.actors import events, steps
 from bifrost.actors.actor import Actor
 from bifrost.actors.cell import Cell
+from bifrost.actors.child_spec import IGNORE, Ignore
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.ending import end_incarnation
@@ -74,6 +75,9 @@ class WorkerCell(HandlingCell):
         except BaseException as error:  # noqa: BLE001 - whatever a user's factory raises is a failed start
             self._begin_end(inc, StartFailure(error))
             return
+        if actor is IGNORE:
+            self._ignored(inc)
+            return
         if type(actor).on_start is Actor.on_start:
             self._started(inc)
             return
@@ -82,8 +86,10 @@ class WorkerCell(HandlingCell):
             overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
             inc.runner.add_done_callback(lambda _task: overdue.cancel())
 
-    def _make(self, inc: Incarnation) -> Actor[Any]:
+    def _make(self, inc: Incarnation) -> Actor[Any] | Ignore:
         actor = self.spec.start(*self.spec.args, **self.spec.kwargs)
+        if actor is IGNORE:
+            return IGNORE
         if not isinstance(actor, Actor):
             raise TypeError(f"start must return an Actor, got {actor!r}")
         inc.actor = actor
@@ -92,7 +98,7 @@ class WorkerCell(HandlingCell):
 
     async def _call_on_start(self, inc: Incarnation, actor: Actor[Any]) -> None:
         try:
-            await actor.on_start()
+            inc.start_info = await actor.on_start()
         except asyncio.CancelledError as error:
             if inc.killed:
                 raise
@@ -115,6 +121,18 @@ class WorkerCell(HandlingCell):
         assert self.parent is not None
         self.parent.feed(steps.Started(self.spec.id))
         self._rest(inc)
+
+    def _ignored(self, inc: Incarnation) -> None:
+        if inc.ending is None:  # else its factory had it stopped, and that is how it ends
+            self._inc = None
+            self.system.publish(events.ActorIgnored, self.path)
+            assert self.parent is not None
+            self.parent.feed(steps.Ignored(self.spec.id))
+
+    @property
+    def start_info(self) -> object:
+        """What `on_start` of the present incarnation returned."""
+        return None if self._inc is None else self._inc.start_info
 
     def _start_overdue(self, inc: Incarnation) -> None:
         seconds = self.spec.start_timeout
