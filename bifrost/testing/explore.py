@@ -47,7 +47,7 @@ def explore(test: _Test, *, seeds: Iterable[int] = range(100), shrink: int = 200
     The environment variable ``BIFROST_SCHEDULE`` replaces the seeds by one.
 
     Args:
-        test: makes its system with ``SystemBench(schedule=schedule)``, or puts the schedule in `ActorSystem.companions`.
+        test: makes its system with ``SystemBench(schedule=schedule)``, or adds it to `ActorSystem.companions`.
         seeds: which schedules to run.
         shrink: further runs at most, to find out which choices of a failing schedule matter.
 
@@ -129,9 +129,7 @@ def _race(test: _Test, schedule: Schedule, error: Exception, shrink: int) -> Rac
         _run(test, short)
         matter = [(number, one) for number, one in enumerate(short.choices, start=1) if one.index]
         enough = "is" if len(matter) == 1 else "are"
-        lines.append(
-            f"of its {len(schedule.choices)} choices, {len(matter)} {enough} enough, the others as they come:"
-        )
+        lines.append(f"of its {len(schedule.choices)} choices, {len(matter)} {enough} enough, the others as they come:")
         lines += [f"  choice {number}: {one}" for number, one in matter]
         lines.append(f"the same in short: Schedule(script={list(script)})")
     lines.append(f"see it again: {REPLAY_VARIABLE}={seed} in the environment, or Schedule({seed})")
