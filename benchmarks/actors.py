@@ -65,7 +65,7 @@ def main() -> int:
     with Otp() as otp:
         title = heading("actors: every figure beside a peer, in alternating rounds")
         head = f"{title}\nErlang/OTP {otp.version}; {peers.versions()}; {setting.rounds} rounds"
-        print(head, flush=True)
+        print(f"```\n{head}\n```\n" if options.markdown else head, flush=True)
         for part in options.only:
             begun = time.perf_counter()
             rows += _PARTS[part](setting, otp)
