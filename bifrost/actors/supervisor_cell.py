@@ -23,7 +23,7 @@ from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate, Refusal
 from bifrost.actors.supervisor import SupervisorPlan
 from bifrost.actors.supervisor_ref import SupervisorRef, refusal_error
-from bifrost.errors import ActorError, ActorStopped, ChildSpecError, StartFailed
+from bifrost.errors import ActorError, ActorStopped, AlreadyStarted, ChildSpecError, NameTaken, StartFailed
 
 if TYPE_CHECKING:
     from bifrost.actors.mailbox import Envelope
@@ -130,7 +130,9 @@ class SupervisorCell(Cell):
 
     def _do(self, step: steps.Step) -> None:
         if isinstance(step, steps.Start):
-            self._kid(step.id).launch()
+            kid = self._kid(step.id)
+            if kid.spec.name is None or self._is_named(kid, kid.spec.name):
+                kid.launch()
         elif isinstance(step, steps.AdminReply):
             self._reply(step)
         elif isinstance(step, steps.Settle):
@@ -138,10 +140,10 @@ class SupervisorCell(Cell):
             if settled is not None:
                 settled.settle(step.fate)
         elif isinstance(step, steps.Stop):
-            kid = self.kids[step.id]
-            kid.halt(step.fate)
+            stopped = self.kids[step.id]
+            stopped.halt(step.fate)
             if self._forced:
-                kid.force()
+                stopped.force()
         elif isinstance(step, steps.Forget):
             self.kids.pop(step.id, None)
             if self.core.phase is Phase.RUNNING:  # else the supervisor ends, and what it had is to come back
@@ -175,11 +177,27 @@ class SupervisorCell(Cell):
         if isinstance(kid, SupervisorCell) is not isinstance(spec.start, SupervisorPlan):
             kid.settle(Fate.GONE)
             return None
+        if kid.spec.name is not None and kid.spec.name != spec.name:
+            self.system.registry.unregister(kid.spec.name, kid.ref)
         if isinstance(kid, SupervisorCell) and spec.start is not kid.spec.start:
             # Only then: a plan that was changed at run time outlives a restart.
             kid.plan = cast("SupervisorPlan", spec.start)
         kid.spec = spec
         return kid
+
+    def _is_named(self, kid: Cell, name: str) -> bool:
+        """Give the child the name in its specification before it starts; without it, it does not start."""
+        kid.state = ActorState.STARTING
+        try:
+            self.system.registry.register(name, kid.ref)
+        except ActorError as error:
+            kid.last_reason = StartFailure(error)
+            kid.last_crash = str(kid.last_reason)
+            self.system.publish(events.ActorStartFailed, kid.path, incarnation=kid.incarnation + 1, error=error)
+            _log.warning("%s: %s", kid.path, error)
+            self.feed(steps.StartFailed(kid.spec.id, error))
+            return False
+        return True
 
     def _path_of(self, child_id: str) -> str:
         return child_id if self.parent is None else f"{self.path}/{child_id}"
@@ -189,7 +207,12 @@ class SupervisorCell(Cell):
         for child_id in step.changed:
             kid = self.kids.get(child_id)
             spec = self.core.children[child_id].spec
-            if kid is not None and isinstance(kid, SupervisorCell) is isinstance(spec.start, SupervisorPlan):
+            # What runs keeps its kind and its name until its next start.
+            if (
+                kid is not None
+                and isinstance(kid, SupervisorCell) is isinstance(spec.start, SupervisorPlan)
+                and kid.spec.name == spec.name
+            ):
                 self._respecified(kid, spec)
         self.system.publish(
             events.ConfigChanged,
@@ -316,6 +339,10 @@ class SupervisorCell(Cell):
             call.succeed(None if kid is None else kid.ref)
         elif isinstance(error, ChildSpecError):
             call.fail(error)
+        elif isinstance(error, NameTaken):
+            taken = AlreadyStarted(f"child {child_id!r} of {self.path} did not start: {error}")
+            taken.__cause__ = error
+            call.fail(taken)
         else:
             text = f"child {child_id!r} of {self.path} did not start: {type(error).__name__}: {error}"
             failure = StartFailed(text, child_id=child_id, cause=error)
