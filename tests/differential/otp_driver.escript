@@ -64,7 +64,7 @@ play_all(Rest, Playing, File) ->
 play({script, _Number, Tree, Broken, Commands}) ->
     process_flag(trap_exit, true),
     {ok, _} = timer:kill_after(?SCRIPT_LIMIT),
-    C = spawn_link(fun() -> collect(#{fails => maps:from_list(Broken)}) end),
+    C = spawn_link(fun() -> collect(#{plans => maps:from_list(Broken)}) end),
     case start_supervisor(C, "", Tree) of
         {ok, Root} ->
             settle([], C, Root),
@@ -87,8 +87,8 @@ play_each([Command | Rest], N, C, Root) ->
 
 %% Each command returns the words that it was answered with: they are written down when nothing moves any more, because
 %% what follows from a call may happen before or after its caller is told.
-do({fail_starts, Path, Times}, C, _Root) ->
-    ask(C, {fail_starts, Path, Times}),
+do({starts, Path, {_How, _Times} = Plan}, C, _Root) ->
+    ask(C, {starts, Path, Plan}),
     [];
 do({finish, Path, How}, C, _Root) ->
     finish(C, Path, How);
@@ -317,6 +317,8 @@ worker(C, Path, Hangs) ->
     case ask(C, {worker, Path, self()}) of
         fail ->
             exit(broken);
+        ignore ->
+            proc_lib:init_ack(ignore);
         ok ->
             proc_lib:init_ack({ok, self()}),
             work(Hangs)
@@ -346,7 +348,7 @@ note(C, Line) -> ask(C, {note, Line}).
 
 collect(Start) ->
     collect_loop(maps:merge(#{lines => [], events => 0, numbers => #{}, pids => #{}, paths => #{}, kinds => #{},
-                              supervisors => #{}, holds => #{}, fails => #{}}, Start)).
+                              supervisors => #{}, holds => #{}, plans => #{}}, Start)).
 
 collect_loop(S) ->
     receive
@@ -376,8 +378,8 @@ answer({is_up, Path}, _, #{pids := Pids, supervisors := Supervisors} = S) ->
     {reply, maps:get(maps:get(Path, Pids), Supervisors) =:= up, S};
 answer({alive, Type, Path}, _, S) ->
     {reply, alive(Type, Path, S), S};
-answer({fail_starts, Path, Times}, _, #{fails := Fails} = S) ->
-    {reply, ok, S#{fails := Fails#{Path => Times}}};
+answer({starts, Path, Plan}, _, #{plans := Plans} = S) ->
+    {reply, ok, S#{plans := Plans#{Path => Plan}}};
 answer({hold, Path, Player}, _, #{holds := Holds} = S) ->
     {reply, ok, S#{holds := Holds#{Path => Player}}};
 answer({release, Path, Outcome}, _, #{holds := Holds} = S) ->
@@ -390,16 +392,16 @@ answer({release, Path, Outcome}, _, #{holds := Holds} = S) ->
         _Player ->
             {reply, ok, S#{holds := Left}}
     end;
-answer({worker, Path, Pid}, Asker, #{holds := Holds, fails := Fails} = S) ->
-    case {Holds, maps:get(Path, Fails, 0)} of
+answer({worker, Path, Pid}, Asker, #{holds := Holds, plans := Plans} = S) ->
+    case {Holds, maps:get(Path, Plans, {fail, 0})} of
         {#{Path := Player}, _} when is_pid(Player) ->
             Player ! {held, Path},
             {noreply, S#{holds := Holds#{Path := {Pid, Asker}}}};
-        {_, 0} ->
+        {_, {_, 0}} ->
             {Answer, Next} = started(Path, Pid, ok, S),
             {reply, Answer, Next};
-        {_, Times} ->
-            {Answer, Next} = started(Path, Pid, fail, S#{fails := Fails#{Path := Times - 1}}),
+        {_, {How, Times}} ->
+            {Answer, Next} = started(Path, Pid, How, S#{plans := Plans#{Path := {How, Times - 1}}}),
             {reply, Answer, Next}
     end;
 answer({supervisor, Path, Pid, Kind}, _, #{kinds := Kinds, supervisors := Supervisors} = S) ->
@@ -420,9 +422,9 @@ alive(Type, Path, #{pids := Pids, supervisors := Supervisors}) ->
 started(Path, Pid, ok, S) ->
     {Number, Next} = number(Path, S),
     {ok, event(["start ", Path, " #", integer_to_list(Number)], watch(Path, Pid, Next))};
-started(Path, _Pid, fail, S) ->
+started(Path, _Pid, How, S) ->
     {Number, Next} = number(Path, S),
-    {fail, event(["fail ", Path, " #", integer_to_list(Number)], Next)}.
+    {How, event([atom_to_list(How), " ", Path, " #", integer_to_list(Number)], Next)}.
 
 down(Pid, Reason, #{paths := Paths, supervisors := Supervisors} = S) ->
     case Supervisors of

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterator
 
 from bifrost.actors import (
     BRUTAL_KILL,
+    IGNORE,
     INFINITY,
     Actor,
     ActorSystem,
@@ -22,6 +23,7 @@ from bifrost.actors import (
     Crash,
     DynamicSupervisor,
     ExitReason,
+    Ignore,
     Killed,
     Normal,
     Restart,
@@ -49,13 +51,12 @@ from bifrost.testing import VirtualLoop
 from tests.differential.script import (
     Call,
     Command,
-    FailStarts,
     Finish,
     Hold,
     Node,
     Script,
     StartChild,
-    Supervisor,
+    Starts,
     Together,
     Worker,
     join,
@@ -80,6 +81,12 @@ _REFUSALS: dict[type[ActorError], str] = {
     ChildRunning: "running",
     ChildSpecError: "refused",
     StartFailed: "start failed",
+}
+
+_REASONS: dict[str, ExitReason] = {
+    "normal": Normal(),
+    "shutdown": Shutdown(),
+    "shutdown_term": Shutdown("term"),
 }
 
 _SHOWN = {ChildStatus.RUNNING: "running", ChildStatus.RESTARTING: "restarting", ChildStatus.STOPPED: "undefined"}
@@ -123,7 +130,7 @@ class _Child(Actor[str | asyncio.Future[str]]):
         self._ends_by_itself = True
         if how == "crash":
             raise _Broken
-        self.ctx.stop({"normal": Normal(), "shutdown": Shutdown(), "shutdown_term": Shutdown("term")}[how])
+        self.ctx.stop(_REASONS[how])
 
     async def on_stop(self, reason: ExitReason) -> None:
         if self._hangs and isinstance(reason, Shutdown) and not self._ends_by_itself:
@@ -137,14 +144,14 @@ class _Player:
         self._script = script
         self._lines: list[str] = []
         self._numbers: Counter[str] = Counter()
-        self._fails = {one.path: one.times for one in script.broken}
+        self._starts = {one.path: one for one in script.broken}
         self._templates = {path: one.children[0] for path, one in supervisors(script.tree) if one.is_dynamic}
         self._hold: str | None = None
         self._held: asyncio.Future[str] | None = None
         tree = script.tree
         self._system = ActorSystem(
             "root",
-            [self._spec(child) for child in tree.children],
+            [self._spec(child, child.id) for child in tree.children],
             strategy=Strategy(tree.strategy),
             intensity=tree.intensity,
             period=_PERIOD,
@@ -186,15 +193,16 @@ class _Player:
 
     # The specification
 
-    def _spec(self, node: Node, child_id: str | None = None) -> ChildSpec:
+    def _spec(self, node: Node, path: str) -> ChildSpec:
+        child_id = path.rpartition("/")[2]
         if isinstance(node, Worker):
             shutdown = {"infinity": INFINITY, "brutal_kill": BRUTAL_KILL}.get(node.shutdown)
             if shutdown is None:
                 shutdown = _OVERSTAY if node.hangs else _TIMEOUT
             return ChildSpec(
-                id=child_id or node.id,
-                start=_Child,
-                args=(self,),
+                id=child_id,
+                start=self.make,
+                args=(path,),
                 kwargs={"hangs": node.hangs},
                 restart=Restart(node.restart),
                 significant=node.significant,
@@ -203,10 +211,10 @@ class _Player:
             )
         restart = Restart(node.restart)
         if node.is_dynamic:
-            return DynamicSupervisor.spec(node.id, intensity=node.intensity, period=_PERIOD, restart=restart)
+            return DynamicSupervisor.spec(child_id, intensity=node.intensity, period=_PERIOD, restart=restart)
         return SupervisorSpec.spec(
-            child_id or node.id,
-            [self._spec(child) for child in node.children],
+            child_id,
+            [self._spec(child, join(path, child.id)) for child in node.children],
             strategy=Strategy(node.strategy),
             intensity=node.intensity,
             period=_PERIOD,
@@ -225,9 +233,21 @@ class _Player:
             self._hold = self._held = None
             if outcome == "fail":
                 raise _Broken
-        elif self._fails.get(path, 0):
-            self._fails[path] -= 1
+        elif self._is_planned(path, "fail"):
             raise _Broken
+
+    def make(self, path: str, *, hangs: bool) -> _Child | Ignore:
+        """Make a child, or say that none is to run."""
+        if self._hold != path and self._is_planned(path, "ignore"):
+            return IGNORE
+        return _Child(self, hangs=hangs)
+
+    def _is_planned(self, path: str, how: str) -> bool:
+        plan = self._starts.get(path)
+        if plan is None or not plan.times or plan.how != how:
+            return False
+        self._starts[path] = Starts(path, how, plan.times - 1)
+        return True
 
     def _hear(self, event: events.ActorEvent) -> None:
         path = event.path
@@ -235,6 +255,8 @@ class _Player:
             self._lines.append(f"start {path} #{self._number(path)}")
         elif isinstance(event, events.ActorStartFailed):
             self._lines.append(f"fail {path} #{self._number(path)}")
+        elif isinstance(event, events.ActorIgnored):
+            self._lines.append(f"ignore {path} #{self._number(path)}")
         elif isinstance(event, events.SupervisorStarted):
             self._lines.append(f"up {path} #{self._number(path)}")
         elif isinstance(event, events.ActorStopped):
@@ -273,8 +295,8 @@ class _Player:
     # Commands
 
     async def _do(self, command: Command) -> list[str]:
-        if isinstance(command, FailStarts):
-            self._fails[command.path] = command.times
+        if isinstance(command, Starts):
+            self._starts[command.path] = command
             return []
         if isinstance(command, Finish):
             return await self._finish(command)
@@ -339,11 +361,12 @@ class _Player:
             return "noproc"
         if isinstance(command, StartChild):
             if isinstance(command.spec, str):
-                if self._runs(join(command.parent, command.spec)):
+                path = join(command.parent, command.spec)
+                if self._runs(path):
                     return "the id is in use"
-                spec = self._spec(self._templates[command.parent], command.spec)
+                spec = self._spec(self._templates[command.parent], path)
             else:
-                spec = self._spec(command.spec)
+                spec = self._spec(command.spec, join(command.parent, command.spec.id))
             return await _word(supervisor.start_child(spec))
         if not command.dynamic:
             return await _word(getattr(supervisor, command.verb)(command.id))

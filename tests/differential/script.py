@@ -14,12 +14,12 @@ from dataclasses import dataclass
 __all__ = [
     "Call",
     "Command",
-    "FailStarts",
     "Finish",
     "Hold",
     "Node",
     "Script",
     "StartChild",
+    "Starts",
     "Supervisor",
     "Together",
     "Worker",
@@ -89,10 +89,11 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class FailStarts:
-    """From now on, the next `times` starts of the worker at `path` fail."""
+class Starts:
+    """From now on, the next `times` starts of the worker at `path` ``fail``, or say ``ignore``."""
 
     path: str
+    how: str
     times: int
 
 
@@ -130,7 +131,7 @@ class Hold:
         path: the worker.
         trigger: what leads to its start.
         during: what happens while the supervisor waits for that start.
-        outcome: ``ok`` or ``fail``: how the start then ends.
+        outcome: how the start then ends: ``ok`` or ``fail``.
     """
 
     path: str
@@ -139,7 +140,7 @@ class Hold:
     outcome: str
 
 
-Command = Finish | FailStarts | StartChild | Call | Together | Hold
+Command = Finish | Starts | StartChild | Call | Together | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Script:
     """A tree, which workers do not start at first, and what is done then; at its end the tree is stopped."""
 
     tree: Supervisor
-    broken: tuple[FailStarts, ...] = ()
+    broken: tuple[Starts, ...] = ()
     commands: tuple[Command, ...] = ()
 
 
@@ -166,8 +167,8 @@ def supervisors(node: Supervisor, path: str = "") -> Iterator[tuple[str, Supervi
 
 
 def as_term(number: int, script: Script) -> str:
-    """The script as the term ``{script, Number, Tree, Broken, Commands}.``"""
-    broken = ",".join(f"{{{_text(one.path)},{one.times}}}" for one in script.broken)
+    """The script as a term: ``{script, Number, Tree, Broken, Commands}``, with a full stop."""
+    broken = ",".join(f"{{{_text(one.path)},{{{one.how},{one.times}}}}}" for one in script.broken)
     commands = ",\n  ".join(_command(command) for command in script.commands)
     return f"{{script,{number},\n {_node(script.tree)},\n [{broken}],\n [{commands}]}}.\n"
 
@@ -192,8 +193,8 @@ def _node(node: Node) -> str:
 def _command(command: Command) -> str:
     if isinstance(command, Finish):
         return f"{{finish,{_text(command.path)},{command.how}}}"
-    if isinstance(command, FailStarts):
-        return f"{{fail_starts,{_text(command.path)},{command.times}}}"
+    if isinstance(command, Starts):
+        return f"{{starts,{_text(command.path)},{{{command.how},{command.times}}}}}"
     if isinstance(command, StartChild):
         dynamic = isinstance(command.spec, str)
         spec = _text(command.spec) if isinstance(command.spec, str) else _node(command.spec)
@@ -212,8 +213,8 @@ def words(command: Command) -> str:
     """The command as a person would say it."""
     if isinstance(command, Finish):
         return f"{command.how} {command.path}"
-    if isinstance(command, FailStarts):
-        return f"let the next {command.times} starts of {command.path} fail"
+    if isinstance(command, Starts):
+        return f"let the next {command.times} starts of {command.path} {command.how}"
     if isinstance(command, StartChild):
         what = command.spec if isinstance(command.spec, str) else command.spec.id
         return f"start_child {join(command.parent, what)}"

@@ -115,7 +115,7 @@ def _smaller_commands(command: Command) -> Iterator[Command]:
         yield command.trigger
         for at in range(len(command.during)):
             yield dataclasses.replace(command, during=command.during[:at] + command.during[at + 1 :])
-        if command.outcome == "fail":
+        if command.outcome != "ok":
             yield dataclasses.replace(command, outcome="ok")
 
 

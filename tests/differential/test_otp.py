@@ -58,7 +58,7 @@ def _stops_in_start_order(runner: PlanRunner, ids: list[str], fate: Fate) -> Non
         runner._plan.append((child_id, Fate.GONE if gone else fate))
 
 
-def _only_the_failed_child(core: SupervisionCore, child_id: str) -> list[str]:
+def _only_the_failed_child(_core: SupervisionCore, child_id: str) -> list[str]:
     return [child_id]
 
 
