@@ -187,7 +187,9 @@ class Ledger:
         """A handler has got the message."""
         self.expect(not note.begun, f"handled twice, again in {life.name}: {note}")
         self.expect(not note.letters, f"handled after it was a dead letter, in {life.name}: {note}")
-        self.expect(note.outcome not in ("ActorStopped", "MailboxFull"), f"handled after it was refused: {note}")
+        self.expect(
+            note.outcome not in ("ActorStopped", "AskCycle", "MailboxFull"), f"handled after it was refused: {note}"
+        )
         self.expect(note.path == life.path, f"handled by {life.name}: {note}")
         running = life.ref.state is ActorState.RUNNING or (drains and life.ref.state is ActorState.STOPPING)
         self.expect(running, f"handled in state {life.ref.state}: {note}")
@@ -255,5 +257,5 @@ class Ledger:
             self.expect(note.done == 1 and not note.letters, f"answered, and not handled: {note}")
         elif note.outcome == "ActorCrashed":
             self.expect(note.begun and len(note.letters) == 1, f"no crash in hand: {note}")
-        elif note.outcome in ("ActorStopped", "ActorRestarted", "MailboxFull"):
+        elif note.outcome in ("ActorStopped", "ActorRestarted", "AskCycle", "MailboxFull"):
             self.expect(not note.begun, f"refused and handled: {note}")

@@ -19,6 +19,7 @@ from bifrost.errors import (
     ActorError,
     ActorRestarted,
     ActorStopped,
+    AskCycle,
     AskTimeout,
     MailboxFull,
     SupervisorGaveUp,
@@ -156,7 +157,7 @@ class World:
         except asyncio.CancelledError:
             note.outcome = "cancelled"
             raise
-        except (ActorCrashed, ActorStopped, ActorRestarted, AskTimeout, MailboxFull) as error:
+        except (ActorCrashed, ActorStopped, ActorRestarted, AskCycle, AskTimeout, MailboxFull) as error:
             self._failed(note, post, error, begun)
             if not post.catch and life is not None:
                 raise
