@@ -14,6 +14,7 @@ import gc
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Sequence
 from typing import Literal
 
 import psutil
@@ -65,13 +66,14 @@ def memory_rows(setting: Setting, otp: Otp) -> list[Row]:
     """Fresh actors, and actors that have answered one ask."""
     small, large = max(2_000, setting.ops(20_000)), max(5_000, setting.ops(100_000))
     peer = "OTP, supervised gen_server"
+    rows: list[Row] = []
+    figures: Sequence[int | None]
     try:
-        one, fresh, one_asked, asked = otp.figures("memory", small)
-        note = ""
+        figures = otp.figures("memory", small)
     except MissingPeer as missing:
-        one = fresh = one_asked = asked = 0
-        note = f"missing: {missing}"
-    rows = []
+        rows.append(Row(what="memory", unit="B", ours=None, peer=peer, note=f"missing: {missing}"))
+        figures = [None] * 4
+    one, fresh, one_asked, asked = figures
     for state, theirs, whole in (("fresh", one, fresh), ("asked", one_asked, asked)):
         for count in (small, large):
             label = f"memory, {state}, of {count:,}"
@@ -83,8 +85,6 @@ def memory_rows(setting: Setting, otp: Otp) -> list[Row]:
                     f"{label}, RSS", "B", in_own_process(count, state, "rss"), _BAR, peer=f"{peer}, node", theirs=whole
                 )
             )
-    if note:
-        rows.append(Row(what="memory", unit="B", ours=None, peer=peer, note=note))
     return rows
 
 

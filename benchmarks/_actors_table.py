@@ -117,20 +117,21 @@ def compete(
     """
     bars = bars or {}
     running: dict[str, list[float]] = {}
-    rows: list[Row] = []
+    missing: dict[str, str] = {}
     _run(ours)
     for name, run in peers.items():
         try:
             _run(run)
             running[name] = []
-        except MissingPeer as missing:
-            rows.append(Row(what=what, unit=unit, ours=None, peer=name, note=f"missing: {missing}"))
+        except MissingPeer as error:
+            missing[name] = f"missing: {error}"
     own: list[float] = []
     for _ in range(setting.rounds):
         own.append(_run(ours))
         for name, figures in running.items():
             figures.append(_run(peers[name]))
     figure = statistics.median(own)
+    rows = [Row(what=what, unit=unit, ours=figure, peer=name, note=note) for name, note in missing.items()]
     if not peers:
         rows.append(Row(what=what, unit=unit, ours=figure))
     for name, figures in running.items():
