@@ -15,13 +15,25 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from bifrost.actors.request import Request
 from bifrost.errors import HandlerError, NoHandler
 
-__all__ = ["Handler", "HandlerTable", "Unhandled", "declare"]
+__all__ = ["Handler", "HandlerTable", "Unhandled", "declare", "dispatcher", "is_dispatcher"]
 
 Handler = Callable[[Any, Any], Any]
 
 _MARK: Final = "__bifrost_handles__"
+_DISPATCHES: Final = "__bifrost_dispatches__"
 _CACHED: Final = 1024  # types found by a search that are remembered, so that types made at run time cannot fill memory
 _PROMOTED: Final = {int: (float, complex), float: (complex,)}  # what type checkers let stand for each other
+
+
+def dispatcher(method: Handler) -> Handler:
+    """Mark a method that only chooses a coroutine function and calls it, so that calling it runs no code of users."""
+    setattr(method, _DISPATCHES, True)
+    return method
+
+
+def is_dispatcher(method: Any) -> bool:
+    """True if `dispatcher` has marked the method."""
+    return getattr(method, _DISPATCHES, False) is True
 
 
 class Unhandled(Exception):

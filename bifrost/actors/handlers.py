@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
 
 from bifrost.actors.actor import Actor, M
-from bifrost.actors.handler_table import Handler, HandlerTable, Unhandled, declare
+from bifrost.actors.handler_table import Handler, HandlerTable, Unhandled, declare, dispatcher
 from bifrost.actors.request import R, Request
 
 __all__ = ["HandlingActor", "handles", "handles_blocking"]
@@ -158,6 +158,7 @@ class HandlingActor(Actor[M]):
         super().__init_subclass__(**options)
         cls._table = HandlerTable(cls, blocking=False, required=() if partial else message_types(cls, HandlingActor))
 
+    @dispatcher
     def receive(self, message: M) -> Coroutine[Any, Any, object]:
         """Call the handler of the message's type; not overridden."""
         table = self._table

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.actors.carrier import CURRENT_TASKS, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, is_abnormal
+from bifrost.actors.handler_table import Unhandled, is_dispatcher
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
@@ -49,7 +50,7 @@ class HandlingCell(MailCell):
         self.idle = False
         inc.runner = self.scheduler.step(inc, self._drain(inc), inc.name)
 
-    async def _drain(self, inc: Incarnation) -> None:  # noqa: C901, PLR0912 - one loop: a message costs one await
+    async def _drain(self, inc: Incarnation) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, one await
         """Handle what is queued, up to a fair share."""
         box = self.mailbox
         normal = box.normal
@@ -93,6 +94,8 @@ class HandlingCell(MailCell):
             self._crash(inc, error)
         except FOR_THE_HOST:
             raise
+        except Unhandled as error:
+            self._refuse(inc, error)
         except BaseException as error:  # noqa: BLE001 - whatever a user's handler raises is a crash
             self._crash(inc, error)
         else:
@@ -104,7 +107,7 @@ class HandlingCell(MailCell):
         """Find what handles a message; wrap it unless it is an ``async def``, whose call runs no code yet."""
         assert inc.actor is not None
         receive: Any = inc.actor.receive
-        if not inspect.iscoroutinefunction(receive):
+        if not (inspect.iscoroutinefunction(receive) or is_dispatcher(receive)):
             receive = functools.partial(_await, receive)
         inc.receive = receive
         return inc.receive
@@ -197,6 +200,9 @@ class HandlingCell(MailCell):
             scheduler.replace(carrier)
             if isinstance(error, FOR_THE_HOST):
                 raise
+            if isinstance(error, Unhandled):
+                self._refuse(inc, error)
+                raise error.for_asker(self.path) from None
             self._crash(inc, error)
             raise self._crashed_error(error) from error
         scheduler.depth = depth
@@ -223,11 +229,22 @@ class HandlingCell(MailCell):
             self._rest(inc)
 
     def handler_failed(self, inc: Incarnation, error: BaseException) -> bool:
-        """A handler that began on its asker's stack has raised; True if that was a crash of this actor."""
+        """A handler that began on its asker's stack has raised; True if that is dealt with."""
         if isinstance(error, FOR_THE_HOST) or (isinstance(error, asyncio.CancelledError) and inc.killed):
             return False
-        self._crash(inc, error)
+        if isinstance(error, Unhandled):
+            inc.runner = None
+            self._refuse(inc, error)
+        else:
+            self._crash(inc, error)
         return True
+
+    def _refuse(self, inc: Incarnation, error: Unhandled) -> None:
+        """Answer for the message in hand, which has no handler, and go on."""
+        if not inc.fenced:
+            item, inc.current = inc.current, NOTHING
+            self._bounce_item(item, DeadLetterReason.NO_HANDLER, error.for_asker(self.path))
+            self._rest(inc)
 
     def _crash(self, inc: Incarnation, error: BaseException) -> None:
         if inc.fenced or self._inc is not inc:

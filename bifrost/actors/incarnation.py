@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bifrost.actors.carrier import NOTHING, Carrier
 from bifrost.actors.exit_reason import ExitReason
-from bifrost.errors import AskCycle
 from bifrost.actors.extras import Extras
+from bifrost.errors import AskCycle
 
 if TYPE_CHECKING:
     from bifrost.actors.actor import Actor

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bifrost.actors import events, steps
 from bifrost.actors.actor import Actor
+from bifrost.actors.blocking import BlockingActor, BlockingShell
 from bifrost.actors.cell import Cell
 from bifrost.actors.child_spec import IGNORE, Ignore
 from bifrost.actors.context import ActorContext
@@ -83,15 +84,18 @@ class WorkerCell(HandlingCell):
             return
         inc.runner = self.scheduler.step(inc, self._call_on_start(inc, actor), inc.name)
         if inc.runner is not None and inc.ending is None:
-            overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
-            inc.runner.add_done_callback(lambda _task: overdue.cancel())
+            inc.more().overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
 
     def _make(self, inc: Incarnation) -> Actor[Any] | Ignore:
-        actor = self.spec.start(*self.spec.args, **self.spec.kwargs)
-        if actor is IGNORE:
-            return IGNORE
-        if not isinstance(actor, Actor):
-            raise TypeError(f"start must return an Actor, got {actor!r}")
+        made: object = self.spec.start(*self.spec.args, **self.spec.kwargs)
+        if isinstance(made, Actor):
+            actor: Actor[Any] = made
+        elif isinstance(made, BlockingActor):
+            actor = BlockingShell(made)
+        elif isinstance(made, Ignore):
+            return made
+        else:
+            raise TypeError(f"start must return an Actor, got {made!r}")
         inc.actor = actor
         inc.ctx = actor.ctx = ActorContext(self, inc)
         return actor
@@ -112,6 +116,8 @@ class WorkerCell(HandlingCell):
 
     def _started(self, inc: Incarnation) -> None:
         inc.started = True
+        if inc.extras is not None:
+            inc.extras.in_time()
         if inc.ending is not None or inc.fenced:
             return
         inc.announced = True
@@ -180,6 +186,8 @@ class WorkerCell(HandlingCell):
         if inc.ending is not None or self._inc is not inc:
             return
         inc.ending = reason
+        if inc.extras is not None:
+            inc.extras.begin_end()
         self.idle = False
         self.state = ActorState.STOPPING
         self.regate()

@@ -1,0 +1,179 @@
+"""What a blocking actor may do to the world from its own thread.
+
+In: calls in the thread. Out: the same deeds as `ActorContext` has, done on the loop. Not here: the thread itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from bifrost.actors.exit_reason import ExitReason, Normal
+from bifrost.actors.mailbox import Lane
+from bifrost.actors.timers import check_seconds
+from bifrost.core.clock import Clock
+from bifrost.errors import ActorError, ActorStopped
+
+if TYPE_CHECKING:
+    from bifrost.actors.actor_thread import ActorThread
+    from bifrost.actors.context import ActorContext
+    from bifrost.actors.ref import ActorRef
+    from bifrost.actors.request import Request
+    from bifrost.actors.system import ActorSystem
+
+__all__ = ["BlockingContext", "BlockingTimers"]
+
+_M = TypeVar("_M")
+_R = TypeVar("_R")
+_T = TypeVar("_T")
+_NORMAL = Normal()
+
+
+class BlockingContext:
+    """One incarnation's hands, for use in its own thread. `ActorRef.tell` may be used there as it is."""
+
+    __slots__ = ("_inner", "_is_over", "_thread", "timers")
+
+    def __init__(self, inner: ActorContext, thread: ActorThread, is_over: Callable[[], bool]) -> None:
+        self._inner = inner
+        self._thread = thread
+        self._is_over = is_over
+        self.timers = BlockingTimers(self)
+        """Messages to oneself later, as in `ActorContext.timers`."""
+
+    @property
+    def ref(self) -> ActorRef[Any]:
+        """This actor; stays valid over restarts."""
+        return self._inner.ref
+
+    @property
+    def system(self) -> ActorSystem:
+        """The system; in the thread only `ref`, `supervisor`, `registry.whereis` and `registry.lookup` may be used."""
+        return self._inner.system
+
+    @property
+    def clock(self) -> Clock:
+        """The system's clock."""
+        return self._inner.clock
+
+    @property
+    def path(self) -> str:
+        """This actor's path, such as ``devices/press``."""
+        return self._inner.path
+
+    @property
+    def incarnation(self) -> int:
+        """Which life this is, from 1."""
+        return self._inner.incarnation
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """As `ActorContext.log`."""
+        return self._inner.log
+
+    @property
+    def stopping(self) -> bool:
+        """True once the actor is to end, or its handler has overrun: a handler that loops looks here and returns."""
+        return self._thread.is_stopping or self._is_over()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, in the system's time; return True at once when `stopping` becomes true.
+
+        Raises:
+            ActorStopped: the incarnation is over.
+        """
+        check_seconds(seconds, least=0)
+        return self._call(self._wait(seconds), seconds)
+
+    async def _wait(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._thread.stop_asked.wait()
+        except TimeoutError:
+            return False
+        except asyncio.CancelledError:
+            if not self._thread.is_stopping:
+                raise
+        return True
+
+    @overload
+    def ask(
+        self, ref: ActorRef[Any], message: Request[_R], *, timeout: float = 5.0, lane: Lane = Lane.NORMAL
+    ) -> _R: ...
+    @overload
+    def ask(self, ref: ActorRef[_M], message: _M, *, timeout: float = 5.0, lane: Lane = Lane.NORMAL) -> Any: ...
+    def ask(self, ref: ActorRef[Any], message: Any, *, timeout: float = 5.0, lane: Lane = Lane.NORMAL) -> Any:
+        """Ask another actor and wait for its answer; results and errors are those of `ActorRef.ask`.
+
+        Raises:
+            ActorStopped: also if this actor is stopped while it waits.
+            ActorError: an actor that asks itself would wait for itself.
+        """
+        if ref == self.ref:
+            raise ActorError(f"{self.path} asks itself and would wait for its own answer; call the method instead")
+        return self._call(ref.ask(message, timeout=timeout, lane=lane), timeout)
+
+    def send(self, ref: ActorRef[_M], message: _M, *, timeout: float = 5.0, lane: Lane = Lane.NORMAL) -> None:
+        """Send, waiting for room; results and errors are those of `ActorRef.send`."""
+        self._call(ref.send(message, timeout=timeout, lane=lane), timeout)
+
+    def watch(self, ref: ActorRef[Any]) -> None:
+        """As `ActorContext.watch`; the `Down` comes as a message."""
+        self.post(self._inner.watch, ref)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """As `ActorContext.unwatch`."""
+        self.post(self._inner.unwatch, ref)
+
+    def stop(self, reason: ExitReason = _NORMAL) -> None:
+        """End this actor after the message in hand."""
+        self.post(self._inner.stop, reason)
+
+    def post(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function` on the system's event loop, unless this incarnation was abandoned; it must not block.
+
+        Raises:
+            ActorStopped: the incarnation is over, or the loop is closed.
+        """
+        self._check()
+        self._thread.post(function, *args)
+
+    def _call(self, coro: Coroutine[Any, Any, _T], timeout: float) -> _T:
+        try:
+            self._check()
+        except ActorStopped:
+            coro.close()
+            raise
+        return self._thread.call(coro, self._inner.spawn_task, timeout=timeout)
+
+    def _check(self) -> None:
+        if self._is_over():
+            raise ActorStopped(f"incarnation {self.incarnation} of {self.path} is over; it can do no more")
+
+
+class BlockingTimers:
+    """The timers of one incarnation, set from its thread."""
+
+    __slots__ = ("_ctx",)
+
+    def __init__(self, ctx: BlockingContext) -> None:
+        self._ctx = ctx
+
+    def once(self, key: Hashable, delay: float, message: Any) -> None:
+        """As `Timers.once`."""
+        check_seconds(delay, least=0)
+        self._ctx.post(self._do, "once", key, delay, message)
+
+    def every(self, key: Hashable, interval: float, message: Any) -> None:
+        """As `Timers.every`."""
+        check_seconds(interval, least=1e-6)
+        self._ctx.post(self._do, "every", key, interval, message)
+
+    def cancel(self, key: Hashable) -> None:
+        """As `Timers.cancel`, without an answer."""
+        self._ctx.post(self._do, "cancel", key)
+
+    def _do(self, verb: str, *args: Any) -> None:
+        getattr(self._ctx._inner.timers, verb)(*args)  # noqa: SLF001 - two halves of one thing

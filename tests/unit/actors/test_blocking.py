@@ -1,0 +1,622 @@
+"""Blocking actors: plain functions in a thread of their own, under the same supervision as any other actor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bifrost.actors import (
+    Actor,
+    ActorState,
+    ActorSystem,
+    Backoff,
+    ChildSpec,
+    Crash,
+    Delivery,
+    Down,
+    DynamicSupervisor,
+    ExitReason,
+    IntensityScope,
+    Killed,
+    OnExhausted,
+    Restart,
+    Shutdown,
+    ending,
+    incarnation,
+)
+from bifrost.actors.blocking import BlockingActor
+from bifrost.actors.events import ActorEvent, ChildLeaked, ChildParked
+from bifrost.actors.handlers import handles_blocking
+from bifrost.actors.request import Request
+from bifrost.errors import (
+    ActorCrashed,
+    ActorError,
+    ActorStopped,
+    AskTimeout,
+    HandlerError,
+    HandlerTimeout,
+    NoHandler,
+)
+
+
+class Body(BlockingActor[Any]):
+    """Notes what runs in which thread; a callable is called with the actor, an exception is raised."""
+
+    def __init__(self, seen: list[Any]) -> None:
+        self.seen = seen
+
+    def on_start(self) -> None:
+        self.seen.append(("start", threading.current_thread().name))
+
+    def receive(self, message: Any) -> object:
+        if isinstance(message, BaseException):
+            raise message
+        if callable(message):
+            return message(self)
+        self.seen.append((message, threading.current_thread().name))
+        return ("seen", message)
+
+    def on_stop(self, reason: ExitReason) -> None:
+        self.seen.append(("stop", type(reason).__name__))
+
+
+class Echo(Actor[Any]):
+    """Answers after some seconds."""
+
+    async def receive(self, message: Any) -> Any:
+        if isinstance(message, float):
+            await asyncio.sleep(message)
+        return message
+
+
+class Gate:
+    """Holds threads fast until the test is over."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.entered = threading.Event()
+
+    def hang(self, _actor: Any) -> None:
+        self.entered.set()
+        assert self.event.wait(30)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    for module in (ending, incarnation):  # a stuck thread costs these seconds, and these tests run in real time
+        monkeypatch.setattr(module, "GRACE_KILL", 0.15)
+    gate = Gate()
+    yield gate
+    gate.event.set()
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("a#") for thread in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def body(seen: list[Any], **options: Any) -> ChildSpec:
+    return ChildSpec(id="a", start=Body, args=(seen,), **options)
+
+
+def threads_of(path: str) -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith(f"{path}#"))
+
+
+async def test_every_hook_runs_in_the_one_thread_of_its_incarnation() -> None:
+    """The thread has the path in its name, is a daemon, and is gone when the actor has stopped."""
+    seen: list[Any] = []
+    async with ActorSystem(children=[body(seen)]) as system:
+        ref = system.ref("a")
+        assert await ref.ask("x") == ("seen", "x")
+        ident, daemon = await ref.ask(lambda _: (threading.get_ident(), threading.current_thread().daemon))
+        assert ident != threading.get_ident()
+        assert daemon
+        assert await ref.ask(lambda _: threading.get_ident()) == ident
+        assert threads_of("a") == ["a#1"]
+    assert seen == [("start", "a#1"), ("x", "a#1"), ("stop", "Shutdown")]
+    assert threads_of("a") == []
+
+
+async def test_messages_are_handled_one_at_a_time_in_order() -> None:
+    """Tell, send and ask keep their order; no two handlers overlap."""
+    seen: list[Any] = []
+    running: list[int] = []
+
+    def slow(n: int) -> Callable[[Any], int]:
+        def run(actor: Body) -> int:
+            running.append(n)
+            assert len(running) == 1
+            time.sleep(0.002)
+            running.remove(n)
+            actor.seen.append(n)
+            return n
+
+        return run
+
+    async with ActorSystem(children=[body(seen)]) as system:
+        ref = system.ref("a")
+        ref.tell(slow(1))
+        await ref.send(slow(2))
+        assert await asyncio.gather(*(ref.ask(slow(n)) for n in range(3, 8))) == list(range(3, 8))
+    assert seen[1:-1] == list(range(1, 8))
+
+
+@pytest.mark.real_time
+async def test_the_event_loop_goes_on_while_a_handler_blocks() -> None:
+    """While the thread sleeps the loop makes hundreds of turns."""
+    turns = 0
+    async with ActorSystem(children=[body([])]) as system:
+        asked = asyncio.ensure_future(system.ref("a").ask(lambda _: time.sleep(0.2)))
+        while not asked.done():
+            turns += 1
+            await asyncio.sleep(0.0005)
+        await asked
+    assert turns > 50
+
+
+async def test_a_crash_makes_a_new_instance_in_a_new_thread() -> None:
+    """The asker gets the cause, `on_stop` runs in the old thread, and queued mail goes to the new one."""
+    seen: list[Any] = []
+    async with ActorSystem(children=[body(seen)]) as system:
+        ref = system.ref("a")
+        crash = asyncio.ensure_future(ref.ask(ValueError("broken")))
+        after = asyncio.ensure_future(ref.ask("next"))
+        with pytest.raises(ActorCrashed) as caught:
+            await crash
+        assert isinstance(caught.value.cause, ValueError)
+        assert await after == ("seen", "next")
+        assert ref.incarnation == 2
+        assert threads_of("a") == ["a#2"]
+    assert seen == [("start", "a#1"), ("stop", "Crash"), ("start", "a#2"), ("next", "a#2"), ("stop", "Shutdown")]
+
+
+@pytest.mark.parametrize("error", [StopIteration("x"), asyncio.CancelledError(), GeneratorExit()])
+async def test_strange_exceptions_are_crashes_too(error: BaseException) -> None:
+    """What would end a coroutine in its own way is a crash when a thread raises it."""
+    async with ActorSystem(children=[body([])]) as system:
+        with pytest.raises(ActorCrashed):
+            await system.ref("a").ask(error)
+        await system.ref("a").wait_running()
+        assert system.ref("a").incarnation == 2
+
+
+async def test_a_failing_start_is_a_failed_start_and_leaves_no_thread() -> None:
+    """`on_start` that raises is `StartFailed`; `on_stop` is not called and the thread ends."""
+    seen: list[Any] = []
+
+    class Broken(Body):
+        def on_start(self) -> None:
+            raise OSError("no device")
+
+    async with ActorSystem() as system:
+        with pytest.raises(ActorError, match="no device"):
+            await system.start_child(ChildSpec(id="a", start=Broken, args=(seen,)))
+        await asyncio.sleep(0.1)
+        assert threads_of("a") == []
+    assert seen == []
+
+
+async def test_variables_of_the_context_are_kept_from_hook_to_hook() -> None:
+    """What `on_start` sets in a context variable, `receive` sees; the loop does not."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+    class Setter(Body):
+        def on_start(self) -> None:
+            variable.set("set")
+
+    async with ActorSystem(children=[ChildSpec(id="a", start=Setter, args=([],))]) as system:
+        assert await system.ref("a").ask(lambda _: variable.get()) == "set"
+        assert variable.get() == "unset"
+
+
+# What the thread may do
+
+
+async def test_a_thread_tells_sends_asks_and_sets_timers() -> None:
+    """The context's calls reach other actors and the actor itself, in virtual time too."""
+    seen: list[Any] = []
+
+    def busy(actor: Body) -> list[Any]:
+        ctx = actor.ctx
+        echo = ctx.system.ref("echo")
+        ctx.timers.once("tick", 5.0, "tick")
+        ctx.timers.once("never", 5.0, "never")
+        ctx.timers.cancel("never")
+        ctx.timers.every("beat", 4.0, "beat")
+        before = ctx.clock.monotonic()
+        got = [echo.tell("x"), ctx.ask(echo, 2.5), ctx.wait(0.5)]
+        ctx.send(echo, "y")
+        got.append(ctx.clock.monotonic() - before)
+        got.append((ctx.path, ctx.incarnation, ctx.ref == ctx.system.ref("a"), ctx.stopping))
+        return got
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), body(seen)]) as system:
+        got = await system.ref("a").ask(busy)
+        assert got == [Delivery.ACCEPTED, 2.5, False, 3.0, ("a", 1, True, False)]
+        await asyncio.sleep(6)
+        assert [entry[0] for entry in seen] == ["start", "beat", "tick", "beat"]
+
+
+async def test_what_an_ask_raises_is_raised_in_the_thread() -> None:
+    """Errors of the asked actor come to the handler, which may go on; an actor cannot ask itself."""
+
+    def asks(actor: Body) -> list[str]:
+        echo = actor.ctx.system.ref("echo")
+        errors = []
+        for ask in (
+            lambda: actor.ctx.ask(echo, 9.0, timeout=1.0),
+            lambda: actor.ctx.ask(actor.ctx.ref, "me"),
+            lambda: actor.ctx.wait(-1),
+            lambda: actor.ctx.timers.once("x", float("nan"), 1),
+        ):
+            try:
+                ask()
+            except Exception as error:  # noqa: BLE001 - what is tested
+                errors.append(type(error).__name__)
+        return errors
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), body([])]) as system:
+        assert await system.ref("a").ask(asks) == [AskTimeout.__name__, "ActorError", "ValueError", "ValueError"]
+        assert system.ref("a").incarnation == 1
+
+
+async def test_a_thread_watches_and_stops() -> None:
+    """A watch brings a `Down` as a message; `stop` ends the actor after the message in hand."""
+    downs: list[Any] = []
+
+    class Watcher(Body):
+        def on_start(self) -> None:
+            self.ctx.watch(self.ctx.system.ref("echo"))
+
+        def receive(self, message: Any) -> object:
+            if isinstance(message, Down):
+                downs.append(message.ref.path)
+                self.ctx.unwatch(message.ref)
+                self.ctx.stop()
+                return "stopped"
+            return super().receive(message)
+
+    children = [
+        ChildSpec(id="echo", start=Echo),
+        ChildSpec(id="a", start=Watcher, args=([],), restart=Restart.TRANSIENT),
+    ]
+    async with ActorSystem(children=children) as system:
+        await asyncio.sleep(0.1)
+        system.ref("echo").kill()
+        await asyncio.sleep(0.1)
+        assert downs == ["echo"]
+        assert system.ref("a").state is ActorState.STOPPED
+
+
+class Read(Request[float]):
+    """Asks for a number."""
+
+
+class Drive(BlockingActor[Read | str]):
+    @handles_blocking(Read)
+    def read(self, message: Read) -> float:
+        del message
+        return 1.5
+
+    @handles_blocking
+    def note(self, message: str) -> str:
+        return threading.current_thread().name + message
+
+
+async def test_handlers_of_a_blocking_actor_are_chosen_by_type() -> None:
+    """`@handles_blocking` works as `@handles` does; what has no handler is refused without a crash."""
+    async with ActorSystem(children=[ChildSpec(id="a", start=Drive)]) as system:
+        ref = system.ref("a")
+        assert await ref.ask(Read()) == 1.5
+        assert await ref.ask("!") == "a#1!"
+        with pytest.raises(NoHandler, match="Drive has no handler for bytes"):
+            await ref.ask(b"")
+        assert ref.incarnation == 1
+        assert system.dead_letters.counts == {"no_handler": 1}
+
+
+def test_asynchronous_hooks_of_a_blocking_actor_are_refused() -> None:
+    """A coroutine function in a thread would never run: the class is not made."""
+    with pytest.raises(HandlerError, match=r"Wrong\.receive must be a plain function"):
+
+        class Wrong(BlockingActor[Any]):
+            async def receive(self, message: Any) -> object:
+                return message
+
+    with pytest.raises(HandlerError, match="declares messages of type str"):
+
+        class Hole(BlockingActor[Read | str]):
+            @handles_blocking
+            def read(self, message: Read) -> float:
+                return float(message is not None)
+
+
+# Deadlines and stuck threads
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait in real time."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what a thread does sets no event
+            await asyncio.sleep(0.01)
+
+
+def record(system: ActorSystem, *kinds: type[ActorEvent]) -> list[ActorEvent]:
+    events: list[ActorEvent] = []
+    system.events.subscribe(lambda event: events.append(event) if isinstance(event, kinds) else None)
+    return events
+
+
+class Quick(Body):
+    """Has little patience."""
+
+    handler_timeout = 0.05
+    max_stuck_threads = 2
+
+
+def quick(seen: list[Any], **options: Any) -> ChildSpec:
+    return ChildSpec(id="a", start=Quick, args=(seen,), **options)
+
+
+@pytest.mark.real_time
+async def test_a_handler_that_overruns_fails_its_ask_and_is_replaced(gate: Gate) -> None:
+    """The ask fails with the place where the thread hangs; a new thread serves the next incarnation."""
+    seen: list[Any] = []
+    async with ActorSystem(children=[quick(seen)]) as system:
+        events = record(system, ChildLeaked)
+        ref = system.ref("a")
+        with pytest.raises(ActorCrashed) as caught:
+            await ref.ask(gate.hang)
+        assert isinstance(caught.value.cause, HandlerTimeout)
+        assert "handler_timeout=0.05 s, at " in str(caught.value.cause)
+        assert "threading.py" in str(caught.value.cause)
+        assert await ref.ask("next") == ("seen", "next")
+        assert threads_of("a") == ["a#1", "a#2"]
+        assert [(event.path, event.what) for event in events if isinstance(event, ChildLeaked)] == [
+            ("a", "task thread")
+        ]
+        assert [(leak.path, leak.incarnation) for leak in system.leaks] == [("a", 1)]
+        report = await system.stop()
+        assert [(leak.path, leak.incarnation, leak.what) for leak in report.leaked] == [("a", 1, "task thread")]
+    # The stuck instance is not touched again: no on_stop for it.
+    assert seen == [("start", "a#1"), ("start", "a#2"), ("next", "a#2"), ("stop", "Shutdown")]
+
+
+@pytest.mark.real_time
+async def test_a_handler_that_heeds_stopping_leaves_nothing_behind() -> None:
+    """After its deadline `ctx.stopping` is true and `ctx.wait` returns; the old thread runs `on_stop` and ends."""
+    seen: list[Any] = []
+
+    def patient(actor: Body) -> str:
+        while not actor.ctx.wait(5):
+            pass
+        actor.seen.append(("stopping", actor.ctx.stopping))
+        return "late"
+
+    async with ActorSystem(children=[quick(seen)]) as system:
+        ref = system.ref("a")
+        with pytest.raises(ActorCrashed):
+            await ref.ask(patient)
+        assert await ref.ask("next") == ("seen", "next")
+        assert system.leaks == ()
+        assert threads_of("a") == ["a#2"]
+    assert seen[:3] == [("start", "a#1"), ("stopping", True), ("stop", "Crash")]
+
+
+@pytest.mark.real_time
+async def test_an_abandoned_thread_is_fenced(gate: Gate) -> None:
+    """When it comes back it can tell, ask, set timers and answer nothing, and then it ends."""
+    outcome: list[Any] = []
+    back = threading.Event()
+
+    def zombie(actor: Body) -> str:
+        echo = actor.ctx.system.ref("echo")
+        gate.hang(actor)
+        outcome.append(echo.tell("from the dead"))
+        for deed in (
+            lambda: actor.ctx.ask(echo, "x"),
+            lambda: actor.ctx.send(echo, "x"),
+            lambda: actor.ctx.timers.once("x", 0, "x"),
+            actor.ctx.stop,
+        ):
+            try:
+                deed()
+            except ActorStopped:
+                outcome.append("refused")
+        outcome.append(actor.ctx.stopping)
+        back.set()
+        return "late"
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), quick([])]) as system:
+        ref = system.ref("a")
+        with pytest.raises(ActorCrashed):
+            await ref.ask(zombie)
+        assert await ref.ask("next") == ("seen", "next")
+        gate.event.set()
+        await asyncio.to_thread(back.wait, 10)
+        assert outcome == [Delivery.DEAD, "refused", "refused", "refused", "refused", True]
+        await until(lambda: threads_of("a") == ["a#2"])
+        assert threads_of("a") == ["a#2"]
+        await until(lambda: not system.leaks)
+        assert system.dead_letters.counts == {"crashed": 1, "fenced": 1}
+        assert ref.incarnation == 2
+
+
+@pytest.mark.real_time
+async def test_stuck_threads_are_bounded_and_then_the_child_is_parked(gate: Gate) -> None:
+    """With too many stuck threads the start fails and the child is parked; it starts again when one has returned."""
+    branch = DynamicSupervisor.spec(
+        "d", intensity=2, period=60, intensity_scope=IntensityScope.CHILD, on_exhausted=OnExhausted.PARK
+    )
+    async with ActorSystem(children=[branch]) as system:
+        supervisor = system.supervisor("d")
+        events = record(system, ChildParked)
+        ref = await supervisor.start_child(quick([]))
+        for _ in range(2):
+            with pytest.raises(ActorCrashed):
+                await ref.ask(gate.hang)
+        await until(lambda: ref.state is ActorState.FAILED)
+        assert ref.state is ActorState.FAILED
+        assert len(events) == 1
+        assert len(system.leaks) == 2
+        crash = system.snapshot().find("d/a")
+        assert crash is not None
+        assert "2 threads of earlier incarnations are stuck, max_stuck_threads=2" in (crash.last_crash or "")
+        gate.event.set()
+        await until(lambda: not system.leaks)
+        await supervisor.restart_child("a")
+        assert await ref.ask("again") == ("seen", "again")
+
+
+@pytest.mark.real_time
+async def test_a_kill_abandons_a_thread_that_hangs(gate: Gate) -> None:
+    """The ask of the hanging handler fails, and the next incarnation runs in a new thread within the grace period."""
+    async with ActorSystem(children=[body([])]) as system:
+        ref = system.ref("a")
+        asked = asyncio.ensure_future(ref.ask(gate.hang, timeout=20))
+        await asyncio.to_thread(gate.entered.wait, 10)
+        begun = time.monotonic()
+        ref.kill()
+        with pytest.raises(ActorCrashed):
+            await asked
+        assert await ref.ask("next") == ("seen", "next")
+        assert time.monotonic() - begun < 5
+        assert [leak.what for leak in system.leaks] == ["handler"]
+
+
+@pytest.mark.real_time
+async def test_a_start_that_hangs_fails_in_time(gate: Gate) -> None:
+    """`start_timeout` holds for a thread: the caller gets `StartFailed`, the thread is reported."""
+
+    class Hanging(Body):
+        def on_start(self) -> None:
+            gate.hang(self)
+
+    async with ActorSystem() as system:
+        with pytest.raises(ActorError, match="start_timeout"):
+            await system.start_child(ChildSpec(id="a", start=Hanging, args=([],), start_timeout=0.05))
+        assert [leak.what for leak in system.leaks] == ["on_start"]
+
+
+@pytest.mark.real_time
+async def test_a_stop_hook_that_hangs_does_not_hold_up_the_system(gate: Gate) -> None:
+    """The stop goes on after `shutdown` and the grace period, and reports the thread."""
+
+    class Hanging(Body):
+        def on_stop(self, reason: ExitReason) -> None:
+            gate.hang(self)
+
+    async with ActorSystem(children=[ChildSpec(id="a", start=Hanging, args=([],), shutdown=0.05)]) as system:
+        begun = time.monotonic()
+        report = await system.stop()
+        assert time.monotonic() - begun < 5
+        assert [leak.what for leak in report.leaked] == ["on_stop"]
+
+
+async def test_an_orderly_stop_lets_the_handler_finish_and_tells_it() -> None:
+    """The handler in hand sees `stopping` at once and may finish within `shutdown`; its answer still counts."""
+    seen: list[Any] = []
+    reasons: list[ExitReason] = []
+
+    class Polite(Body):
+        def on_stop(self, reason: ExitReason) -> None:
+            reasons.append(reason)
+
+    def loops(actor: Body) -> str:
+        actor.ctx.system.ref("echo").tell("running")
+        stopped = actor.ctx.wait(60)
+        return f"stopped {stopped} {actor.ctx.stopping}"
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo)]) as system:
+        ref = await system.start_child(ChildSpec(id="a", start=Polite, args=(seen,)))
+        asked = asyncio.ensure_future(ref.ask(loops, timeout=100))
+        await asyncio.sleep(1)
+        await system.root.terminate_child("a")
+        assert await asked == "stopped True True"
+    assert reasons == [Shutdown()]
+
+
+async def test_a_kill_ends_the_waits_of_a_thread() -> None:
+    """A thread that waits for another actor is woken with `ActorStopped`; nothing leaks, and `on_stop` knows why."""
+    seen: list[Any] = []
+    reasons: list[ExitReason] = []
+    errors: list[str] = []
+
+    class Waiting(Body):
+        def receive(self, message: Any) -> object:
+            try:
+                return self.ctx.ask(self.ctx.system.ref("echo"), 3600.0, timeout=7200)
+            except ActorStopped as error:
+                errors.append(str(error))
+                raise
+
+        def on_stop(self, reason: ExitReason) -> None:
+            reasons.append(reason)
+
+    children = [ChildSpec(id="echo", start=Echo), ChildSpec(id="a", start=Waiting, args=(seen,))]
+    async with ActorSystem(children=children) as system:
+        ref = system.ref("a")
+        asked = asyncio.ensure_future(ref.ask("go", timeout=None))
+        await asyncio.sleep(1)
+        ref.kill()
+        with pytest.raises(ActorCrashed):
+            await asked
+        await ref.wait_running()
+        assert errors == ["the actor was stopped while its thread waited for another actor"]
+        assert reasons == [Killed()]
+        assert system.leaks == ()
+
+
+async def test_a_host_that_is_cancelled_stops_blocking_actors_in_order() -> None:
+    """Cancelling the host's task ends the thread through `on_stop`, like leaving the block."""
+    seen: list[Any] = []
+
+    async def host() -> None:
+        async with ActorSystem(children=[body(seen)]):
+            await asyncio.sleep(3600)
+
+    task = asyncio.ensure_future(host())
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == [("start", "a#1"), ("stop", "Shutdown")]
+    assert threads_of("a") == []
+
+
+async def test_a_back_off_delays_the_next_thread() -> None:
+    """Back-off, restart types and the reasons work as for any actor."""
+    seen: list[Any] = []
+    spec = body(seen, backoff=Backoff(min=10.0, max=10.0, jitter=0.0))
+    async with ActorSystem(children=[spec]) as system:
+        ref = system.ref("a")
+        ref.tell(ValueError("broken"))
+        await asyncio.sleep(5)
+        assert ref.state is ActorState.RESTARTING
+        assert isinstance(ref.cell.last_reason, Crash)
+        assert threads_of("a") == []
+        await asyncio.sleep(6)
+        assert threads_of("a") == ["a#2"]
+
+
+def test_a_stuck_thread_does_not_hold_up_the_end_of_the_loop() -> None:
+    """`asyncio.run` returns although a thread of the system still hangs."""
+    gate = Gate()
+    begun = time.monotonic()
+
+    async def main() -> None:
+        async with ActorSystem(children=[body([], shutdown=0.05)], stop_timeout=5) as system:
+            system.ref("a").tell(gate.hang)
+            await asyncio.to_thread(gate.entered.wait, 10)
+
+    asyncio.run(main())
+    assert time.monotonic() - begun < 6
+    assert threads_of("a") == ["a#1"]
+    gate.event.set()
+    while threads_of("a"):
+        time.sleep(0.001)
