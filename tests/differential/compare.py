@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 
-from tests.differential.script import Script, Supervisor, Together, supervisors, words
+from tests.differential.script import Script, Supervisor, Together, opening_words, supervisors, words
 
 __all__ = ["canonical", "show"]
 
@@ -16,7 +16,7 @@ __all__ = ["canonical", "show"]
 def canonical(script: Script, trace: Sequence[str]) -> list[str]:
     """The trace in an order that does not depend on what OTP leaves open.
 
-    Children of a dynamic supervisor are stopped in parallel: neighbouring lines about their ends are sorted.
+    Children of a dynamic supervisor are stopped in parallel: neighbouring lines about their ends are sorted by child.
     Children that end together have ended before their supervisor looks: their lines come first, as commanded.
     """
     lines: list[str] = []
@@ -25,7 +25,7 @@ def canonical(script: Script, trace: Sequence[str]) -> list[str]:
         ordered = _commanded_first(script, block)
         for key, group in groupby(ordered, key=lambda line: _stopped_under(line, dynamic)):
             together = list(group)
-            lines += sorted(together) if key else together
+            lines += sorted(together, key=lambda line: _child(line, key)) if key else together
     return lines
 
 
@@ -60,9 +60,15 @@ def _stopped_under(line: str, dynamic: tuple[str, ...]) -> str:
     return ""
 
 
+def _child(line: str, prefix: str) -> str:
+    return line.removeprefix(f"down {prefix}").split(" ")[0].split("/")[0]
+
+
 def show(script: Script, otp: Sequence[str], bifrost: Sequence[str]) -> str:
     """The tree, the commands, and both traces side by side; ``!`` marks the first line that differs."""
     lines = [*_tree(script.tree, "root"), *(f"  at first, {words(one)}" for one in script.broken), ""]
+    if script.opening is not None:
+        lines.insert(-1, f"  at first, {opening_words(script.opening)}")
     marked = False
     lines.append(f"  {'OTP':<58}  bifrost")
     for left, right in zip_longest(_told(script, otp), _told(script, bifrost), fillvalue=""):

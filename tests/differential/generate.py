@@ -19,6 +19,7 @@ from tests.differential.script import (
     Finish,
     Hold,
     Node,
+    Opening,
     Script,
     StartChild,
     Starts,
@@ -61,7 +62,15 @@ class _Draw:
         if self._workers and self._rng.random() < 0.1:
             broken = (self._starts(),)
         commands = [command for _ in range(self._rng.randint(1, 12)) for command in self._next()]
-        return Script(tree, broken, tuple(commands))
+        return Script(tree, broken, self._opening(tree), tuple(commands))
+
+    def _opening(self, tree: Supervisor) -> Opening | None:
+        names = [child.id for child in tree.children if isinstance(child, Worker)]
+        if len(names) < 2 or self._rng.random() > 0.15:
+            return None
+        at = self._rng.randrange(1, len(names))
+        ends = tuple(self._finish([name]) for name in names[:at] if self._rng.random() < 0.7)
+        return Opening(names[at], ends, self._rng.choice(("ok", "ok", "fail")))
 
     # Trees
 
@@ -95,9 +104,16 @@ class _Draw:
             strategy="simple_one_for_one",
             intensity=self._rng.choice((0, 1, 2, 3)),
             restart=self._restart(None)[0],
-            children=(self._worker("template", None),),
+            children=(self._template(),),
         )
         return drawn
+
+    def _template(self) -> Node:
+        if self._rng.random() < 0.75:
+            return self._worker("template", None)
+        strategy, intensity = self._rng.choice(_STATIC), self._rng.choice((0, 1, 2))
+        children = tuple(self._worker(name, None) for name in "ab"[: self._rng.randint(1, 2)])
+        return Supervisor("template", strategy, intensity, restart=self._restart(None)[0], children=children)
 
     def _worker(self, child_id: str, parent: Supervisor | None) -> Worker:
         restart, significant = self._restart(parent)
@@ -164,10 +180,8 @@ class _Draw:
             self._fresh += 1
             # Row "children of a dynamic supervisor": an id of its own for each child.
             child_id = f"d{self._fresh}"
-            template = drawn.children[0]
-            assert isinstance(template, Worker)
-            self._workers[join(parent, child_id)] = template
             self._places.append((parent, child_id))
+            self._know(join(parent, child_id), drawn.children[0])
             return StartChild(parent, child_id)
         child_id = self._rng.choice("abcde")
         path = join(parent, child_id)
@@ -179,6 +193,15 @@ class _Draw:
             self._workers.setdefault(path, worker)
             return StartChild(parent, worker)
         return StartChild(parent, self._supervisor(child_id, 1, path, drawn))
+
+    def _know(self, path: str, template: Node) -> None:
+        if isinstance(template, Worker):
+            self._workers[path] = template
+            return
+        self._kinds[path] = template
+        for child in template.children:
+            self._places.append((path, child.id))
+            self._know(join(path, child.id), child)
 
     def _call(self, parent: str | None) -> Call:
         places = [place for place in self._places if parent is None or place[0] == parent]

@@ -5,7 +5,7 @@
 %% Plays scripts on Erlang/OTP's own supervisor and writes down, in order, what happened.
 %%
 %% In, on standard input, one line for each batch: INPUT<tab>OUTPUT. INPUT holds one term for each script,
-%%     {script, Number, Supervisor, Broken, Commands}.
+%%     {script, Number, Supervisor, Broken, Opening, Commands}.
 %% and OUTPUT receives "Number<tab>line" for each line of each script's trace; "done" is then printed.
 %%
 %% Every script is played by a process of its own, many at a time, so that the few milliseconds that a child which
@@ -44,7 +44,7 @@ serve() ->
 
 play_all([], Playing, _File) when map_size(Playing) =:= 0 ->
     ok;
-play_all([{script, Number, _, _, _} = Script | Rest], Playing, File) when map_size(Playing) < ?AT_ONCE ->
+play_all([{script, Number, _, _, _, _} = Script | Rest], Playing, File) when map_size(Playing) < ?AT_ONCE ->
     {_, Mon} = spawn_monitor(fun() -> exit({trace, play(Script)}) end),
     play_all(Rest, Playing#{Mon => Number}, File);
 play_all(Rest, Playing, File) ->
@@ -61,12 +61,14 @@ play_all(Rest, Playing, File) ->
 
 %% The player
 
-play({script, _Number, Tree, Broken, Commands}) ->
+play({script, _Number, Tree, Broken, Opening, Commands}) ->
     process_flag(trap_exit, true),
     {ok, _} = timer:kill_after(?SCRIPT_LIMIT),
     C = spawn_link(fun() -> collect(#{plans => maps:from_list(Broken)}) end),
+    open(C, Opening),
     case start_supervisor(C, "", Tree) of
         {ok, Root} ->
+            close(C, Opening),
             settle([], C, Root),
             play_each(Commands, 1, C, Root),
             note(C, "> stop"),
@@ -77,6 +79,21 @@ play({script, _Number, Tree, Broken, Commands}) ->
             note(C, ["start failed: ", culprit("", Reason)])
     end,
     ask(C, take).
+
+%% What happens while the tree starts, and the player waits for it, is done by another process.
+open(_C, none) ->
+    ok;
+open(C, {Path, Ends, Outcome}) ->
+    Opener = spawn_link(fun() ->
+                                receive {held, Path} -> ok end,
+                                [finish(C, One, How) || {One, How} <- Ends],
+                                note(C, ["release ", Path]),
+                                ask(C, {release, Path, Outcome})
+                        end),
+    ask(C, {hold, Path, Opener}).
+
+close(_C, none) -> ok;
+close(C, {Path, _, Outcome}) -> ask(C, {release, Path, Outcome}).
 
 play_each([], _, _, _) ->
     ok;
@@ -383,13 +400,13 @@ answer({starts, Path, Plan}, _, #{plans := Plans} = S) ->
 answer({hold, Path, Player}, _, #{holds := Holds} = S) ->
     {reply, ok, S#{holds := Holds#{Path => Player}}};
 answer({release, Path, Outcome}, _, #{holds := Holds} = S) ->
-    {Held, Left} = maps:take(Path, Holds),
-    case Held of
-        {Pid, {From, Tag}} ->
+    Left = maps:remove(Path, Holds),
+    case Holds of
+        #{Path := {Pid, {From, Tag}}} ->
             {Answer, Next} = started(Path, Pid, Outcome, S#{holds := Left}),
             From ! {Tag, Answer},
             {reply, ok, Next};
-        _Player ->
+        _ ->
             {reply, ok, S#{holds := Left}}
     end;
 answer({worker, Path, Pid}, Asker, #{holds := Holds, plans := Plans} = S) ->

@@ -54,6 +54,7 @@ from tests.differential.script import (
     Finish,
     Hold,
     Node,
+    Opening,
     Script,
     StartChild,
     Starts,
@@ -165,6 +166,8 @@ class _Player:
         up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done = asyncio.Event()
         host = asyncio.create_task(self._host(up, done))
+        if self._script.opening is not None:
+            await self._open(self._script.opening)
         try:
             await up
         except StartFailed as error:
@@ -333,6 +336,18 @@ class _Player:
         for future, how in armed:
             future.set_result(how)
         return words
+
+    async def _open(self, opening: Opening) -> None:
+        self._hold = opening.path
+        await asyncio.sleep(_STILL / 10)
+        held: asyncio.Future[str] | None = self._held
+        if held is None:
+            self._hold = None
+            return
+        for end in opening.ends:
+            await self._finish(end)
+        self._lines.append(f"release {opening.path}")
+        held.set_result(opening.outcome)
 
     async def _do_while_held(self, command: Hold) -> list[str]:
         self._hold, self._held = command.path, None

@@ -8,7 +8,7 @@ Paths name places in the tree: ``a``, ``s/b``; the root's is empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Finish",
     "Hold",
     "Node",
+    "Opening",
     "Script",
     "StartChild",
     "Starts",
@@ -25,6 +26,7 @@ __all__ = [
     "Worker",
     "as_term",
     "join",
+    "opening_words",
     "supervisors",
     "words",
 ]
@@ -140,15 +142,38 @@ class Hold:
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """While the tree starts, the start of the root's worker `path` waits until `ends` have ended, and then ends itself.
+
+    Attributes:
+        path: the worker.
+        ends: workers that run by then.
+        outcome: how the start then ends: ``ok`` or ``fail``.
+    """
+
+    path: str
+    ends: tuple[Finish, ...]
+    outcome: str
+
+
 Command = Finish | Starts | StartChild | Call | Together | Hold
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A tree, which workers do not start at first, and what is done then; at its end the tree is stopped."""
+    """A tree, how it starts, and what is done then; at the end the tree is stopped.
+
+    Attributes:
+        tree: the root and all below it.
+        broken: starts that fail from the beginning.
+        opening: what happens while the tree starts.
+        commands: what is done then, one after the other.
+    """
 
     tree: Supervisor
     broken: tuple[Starts, ...] = ()
+    opening: Opening | None = None
     commands: tuple[Command, ...] = ()
 
 
@@ -167,10 +192,11 @@ def supervisors(node: Supervisor, path: str = "") -> Iterator[tuple[str, Supervi
 
 
 def as_term(number: int, script: Script) -> str:
-    """The script as a term: ``{script, Number, Tree, Broken, Commands}``, with a full stop."""
+    """The script as a term: ``{script, Number, Tree, Broken, Opening, Commands}``, with a full stop."""
     broken = ",".join(f"{{{_text(one.path)},{{{one.how},{one.times}}}}}" for one in script.broken)
+    opening = "none" if script.opening is None else _opening(script.opening)
     commands = ",\n  ".join(_command(command) for command in script.commands)
-    return f"{{script,{number},\n {_node(script.tree)},\n [{broken}],\n [{commands}]}}.\n"
+    return f"{{script,{number},\n {_node(script.tree)},\n [{broken}],\n {opening},\n [{commands}]}}.\n"
 
 
 def _text(text: str) -> str:
@@ -190,6 +216,14 @@ def _node(node: Node) -> str:
     return f"{{supervisor,{_text(node.id)},#{{{common},{flags}}},[{children}]}}"
 
 
+def _opening(opening: Opening) -> str:
+    return f"{{{_text(opening.path)},{_ends(opening.ends)},{opening.outcome}}}"
+
+
+def _ends(ends: tuple[Finish, ...]) -> str:
+    return f"[{','.join(f'{{{_text(end.path)},{end.how}}}' for end in ends)}]"
+
+
 def _command(command: Command) -> str:
     if isinstance(command, Finish):
         return f"{{finish,{_text(command.path)},{command.how}}}"
@@ -203,8 +237,7 @@ def _command(command: Command) -> str:
         kind = "dynamic" if command.dynamic else "static"
         return f"{{call,{command.verb},{_text(command.parent)},{_text(command.id)},{kind}}}"
     if isinstance(command, Together):
-        ends = ",".join(f"{{{_text(end.path)},{end.how}}}" for end in command.ends)
-        return f"{{together,{_text(command.parent)},[{ends}]}}"
+        return f"{{together,{_text(command.parent)},{_ends(command.ends)}}}"
     during = ",".join(_command(one) for one in command.during)
     return f"{{hold,{_text(command.path)},{_command(command.trigger)},[{during}],{command.outcome}}}"
 
@@ -222,5 +255,13 @@ def words(command: Command) -> str:
         return f"{command.verb} {join(command.parent, command.id)}"
     if isinstance(command, Together):
         return "together: " + ", ".join(words(end) for end in command.ends)
-    during = ", ".join(words(one) for one in command.during)
-    return f"{words(command.trigger)}; while {command.path} starts: {during or 'nothing'}; it starts: {command.outcome}"
+    return f"{words(command.trigger)}; {_meanwhile(command.path, command.during, command.outcome)}"
+
+
+def opening_words(opening: Opening) -> str:
+    """The same, of an opening."""
+    return _meanwhile(opening.path, opening.ends, opening.outcome)
+
+
+def _meanwhile(path: str, during: Sequence[Command], outcome: str) -> str:
+    return f"while {path} starts: {', '.join(map(words, during)) or 'nothing'}; it starts: {outcome}"

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tests.differential.generate import is_comparable
-from tests.differential.script import Call, Command, Hold, Node, Script, StartChild, Supervisor, Together, Worker
+from tests.differential.script import (
+    Call,
+    Command,
+    Hold,
+    Node,
+    Opening,
+    Script,
+    StartChild,
+    Supervisor,
+    Together,
+    Worker,
+)
 
 __all__ = ["shrink", "size"]
 
@@ -39,6 +50,7 @@ def shrink(script: Script, differ: Callable[[Sequence[Script]], list[bool]]) -> 
 def size(script: Script) -> tuple[int, int]:
     """How much there is to read: commands and children, then the options that are not the plainest."""
     commands = sum(map(_command_size, script.commands)) + len(script.broken)
+    commands += 1 + len(script.opening.ends) if script.opening else 0
     children, options = _node_size(script.tree)
     return commands + children, options + sum(one.times for one in script.broken)
 
@@ -66,6 +78,8 @@ def _smaller(script: Script) -> Iterator[Script]:
     for length in sorted({count // 2, count // 4, 1} - {0}, reverse=True):  # runs of commands, long ones first
         for at in range(0, count, length):
             yield dataclasses.replace(script, commands=commands[:at] + commands[at + length :])
+    for opening in _smaller_openings(script.opening):
+        yield dataclasses.replace(script, opening=opening)
     for at in range(len(broken)):
         yield dataclasses.replace(script, broken=broken[:at] + broken[at + 1 :])
     for at, command in enumerate(commands):
@@ -79,12 +93,21 @@ def _smaller(script: Script) -> Iterator[Script]:
         yield dataclasses.replace(script, tree=tree)
 
 
+def _smaller_openings(opening: Opening | None) -> Iterator[Opening | None]:
+    if opening is not None:
+        yield None
+        for at in range(len(opening.ends)):
+            yield dataclasses.replace(opening, ends=opening.ends[:at] + opening.ends[at + 1 :])
+
+
 def _only(script: Script, child: Supervisor) -> Script:
     """The script with `child` as its root: what concerns the rest of the tree is left out."""
     prefix = f"{child.id}/"
     tree = dataclasses.replace(child, id="", restart="permanent", significant=False)
     broken = tuple(_without(prefix, one) for one in script.broken if _concerns(child.id, one))
-    return Script(tree, broken, tuple(_without(prefix, one) for one in script.commands if _concerns(child.id, one)))
+    return Script(
+        tree, broken, None, tuple(_without(prefix, one) for one in script.commands if _concerns(child.id, one))
+    )
 
 
 def _concerns(child_id: str, command: Command) -> bool:
