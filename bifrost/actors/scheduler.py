@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from bifrost.actors.carrier import Carrier, swap_current_task
+from bifrost.actors.carrier import DONE, Carrier, swap_current_task
 from bifrost.actors.deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -35,43 +35,47 @@ class Scheduler:
     Attributes:
         pick: chooses the next unit: given how many are ready, returns an index; None is first come, first served.
         inline: whether an ask may run an idle actor's handler at once, and a start an `on_start`.
+        units: units of work in one turn at most.
         share: messages that an actor handles before others have their turn, if no handler suspends.
         left: asks and starts that may still run on the caller's stack before the next turn; the turn that renews the
             allowance is asked for when it is used up.
-        depth: how many steps are nested on the stack now.
-        carriers: the stand-by task of each depth.
+        top: the stack of stand-by tasks; each nested call takes one off it, and puts it back when it returns.
+        made: how many there are, on the stack and in use by a call that has not returned.
+        spare: more of them, which have carried something to its end.
         turning: a turn has been asked for.
     """
 
     __slots__ = (
-        "carriers",
         "context",
         "deadlines",
-        "depth",
         "inline",
         "left",
         "loop",
+        "made",
         "pick",
         "ready",
         "rounds",
         "share",
         "spare",
+        "top",
         "turn_ends",
         "turning",
+        "units",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
         self.loop = loop
         self.context = context
         self.ready: deque[Callable[[], None]] = deque()
-        self.carriers: list[Carrier | None] = []
+        self.top: Carrier | None = None
+        self.made = 0
         self.spare: list[Carrier] = []
         self.deadlines = Deadlines(loop)
         self.pick: Callable[[int], int] | None = None
         self.inline = True
+        self.units = _UNITS
         self.share = _SHARE
         self.left = _INLINE
-        self.depth = 0
         self.turning = False
         self.rounds = 0
         self.turn_ends = 0.0
@@ -94,14 +98,23 @@ class Scheduler:
         self.rounds -= 1
         return True
 
+    def renew(self) -> bool:
+        """Ask for the turn that renews the allowance; False: until then, nothing runs on a caller's stack."""
+        if self.inline and not self.turning:
+            self.wake()
+        return False
+
+    @property
+    def may_nest(self) -> bool:
+        """True if one more call may run on the caller's stack without making it too deep."""
+        return self.top is not None or self.made < MAX_DEPTH
+
     @property
     def has_room_now(self) -> bool:
         """True if a start may run on the caller's stack; takes one from the turn's allowance."""
-        if self.left <= 0 or self.depth >= MAX_DEPTH:
+        if (self.left <= 0 and not self.renew()) or not self.may_nest:
             return False
         self.left -= 1
-        if not self.left and not self.turning:
-            self.wake()
         return True
 
     def _turn(self) -> None:
@@ -110,7 +123,7 @@ class Scheduler:
         self.rounds = _ROUNDS if self.pick is None else 0
         self.turn_ends = self.loop.time() + _TURN
         ready = self.ready
-        for _ in range(min(len(ready), _UNITS)):  # what they add is for a later turn
+        for _ in range(min(len(ready), self.units)):  # what they add is for a later turn
             unit = ready.popleft() if self.pick is None else self._picked(self.pick)
             try:
                 unit()
@@ -135,53 +148,64 @@ class Scheduler:
 
     # Running coroutines
 
-    def carrier(self) -> Carrier:
-        """The stand-by task of the present depth; it has adopted nothing."""
-        depth = self.depth
-        carriers = self.carriers
-        while len(carriers) <= depth:
-            carriers.append(None)
-        carrier = carriers[depth]
-        while carrier is None or not carrier.is_fit:
-            carrier = self.spare.pop() if self.spare else Carrier(self.loop, self.context, self.spare)
-        carriers[depth] = carrier
+    def take(self) -> Carrier:
+        """Take a stand-by task that has adopted nothing off the stack."""
+        carrier = self.top or self.extend()
+        self.top = carrier.below
         return carrier
 
-    def replace(self, carrier: Carrier) -> None:
-        """Let another take the place of a carrier of the present depth that has adopted, or whose task is known."""
-        self.carriers[self.depth] = None
-        if carrier.is_idle:
+    def extend(self) -> Carrier:
+        """Put one more stand-by task on the stack, whose depth is the depth of the calls."""
+        while self.spare:
+            carrier = self.spare.pop()
+            if carrier.is_fit:
+                break
+        else:
+            carrier = Carrier(self.loop, self.context, self.spare)
+        self.made += 1
+        carrier.below = self.top
+        self.top = carrier
+        return carrier
+
+    def give_back(self, carrier: Carrier) -> None:
+        """Put a carrier back that has adopted nothing, unless somebody knows its task."""
+        carrier.owner = None
+        if carrier.is_unused:
+            carrier.below = self.top
+            self.top = carrier
+        else:
+            self.made -= 1
             carrier.discard()
 
-    def step(self, inc: Incarnation, coro: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[None] | None:
+    def step(self, inc: Incarnation, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[None] | None:
         """Make the first step of `coro` now; if it suspends, return the task that carries it on."""
-        carrier = self.carrier()
+        carrier = self.take()
         carrier.owner = inc
         previous = swap_current_task(self.loop, carrier.task)
-        self.depth += 1
         try:
-            yielded = inc.context.run(coro.send, None)
-        except StopIteration:
-            return None
-        else:
-            carrier.adopt(coro, yielded, inc.context, name)
-            return carrier.task
-        finally:
-            self.depth -= 1
+            yielded = inc.context.run(carrier.drive, coro)
+        except BaseException:
             swap_current_task(self.loop, previous)
-            if not carrier.is_idle:
-                self.replace(carrier)
-            else:
-                carrier.owner = None
-                if not carrier.is_unused:
-                    self.replace(carrier)
+            carrier.rearm()
+            self.give_back(carrier)
+            raise
+        swap_current_task(self.loop, previous)
+        if yielded is DONE:
+            self.give_back(carrier)
+            return None
+        self.made -= 1
+        carrier.adopt(yielded, inc.context, inc.name)
+        return carrier.task
 
     async def close(self) -> None:
         """End the stand-by tasks."""
         self.deadlines.close()
-        tasks = [carrier.task for carrier in (*self.carriers, *self.spare) if carrier is not None]
-        self.carriers.clear()
+        carriers = [*self.spare]
         self.spare.clear()
+        while self.top is not None:
+            carriers.append(self.top)
+            self.top = self.top.below
+        tasks = [carrier.task for carrier in carriers]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -11,8 +11,9 @@ found nothing. What else may decide, the test has to hold still: threads, socket
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,18 @@ class Choice:
     Attributes:
         ready: how many actors were ready.
         index: which of them ran, by the order in which they became ready; 0 is first come, first served.
+        ran: its path, if the schedule runs a system.
+        first: the path of the one that had been ready for longest.
     """
 
     ready: int
     index: int
+    ran: str = ""
+    first: str = ""
 
     def __str__(self) -> str:
-        return f"number {self.index + 1} of {self.ready} ready actors"
+        who = f"{self.ran} before {self.first}: " if self.index and self.ran else f"{self.ran}: " if self.ran else ""
+        return f"{who}number {self.index + 1} of {self.ready} ready actors"
 
 
 class Schedule:
@@ -53,6 +59,7 @@ class Schedule:
         self.seed = seed
         self.choices: list[Choice] = []
         self._script = tuple(script)
+        self._ready: Sequence[Callable[[], None]] = ()
         self._random = None if seed is None else random.Random(seed)  # noqa: S311 - it must repeat, not surprise
 
     def __repr__(self) -> str:
@@ -69,18 +76,30 @@ class Schedule:
             index = self._random.randrange(ready)
         else:
             index = 0
-        self.choices.append(Choice(ready, index))
+        units = self._ready
+        ran, first = (_path_of(units[index]), _path_of(units[0])) if len(units) == ready else ("", "")
+        self.choices.append(Choice(ready, index, ran, first))
         return index
 
     def start(self, system: ActorSystem) -> None:
         """Run the actors of `system` from now on, one message at a time; `SystemBench` sees to it before the first."""
         scheduler = system.scheduler
+        self._ready = scheduler.ready
         scheduler.pick = self.pick
-        scheduler.share = 1
+        # One message, one turn of the loop: whoever is not picked stays behind what goes on meanwhile, for as long as
+        # the seed wants.
+        scheduler.units = scheduler.share = 1
         scheduler.inline = False
+        scheduler.left = 0
 
     def stop(self) -> None:
         """Nothing to end: the choices stay readable."""
+
+
+def _path_of(unit: Callable[[], None]) -> str:
+    """Whose work it is: a method of a cell, perhaps with an argument set."""
+    method = unit.func if isinstance(unit, functools.partial) else unit
+    return str(getattr(getattr(method, "__self__", None), "path", ""))
 
 
 def first_difference(one: Schedule, other: Schedule) -> str | None:
