@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
     from bifrost.actors.mailbox import Envelope
 
-__all__ = ["CURRENT_TASKS", "NOTHING", "REFERENCES_AT_REST", "SPARE", "Carrier", "swap_current_task"]
+__all__ = ["CURRENT_TASKS", "DONE", "NOTHING", "REFERENCES_AT_REST", "SPARE", "Carrier", "swap_current_task"]
 
 NOTHING: Final[Any] = type("Nothing", (), {"__slots__": (), "__repr__": lambda _self: "NOTHING"})()
 """Stands where None could be a message."""
+
+DONE: Final[Any] = type("Done", (), {"__slots__": ()})()
+"""What a carrier's first step returns if the coroutine has returned."""
 
 REFERENCES_AT_REST: Final = 3
 """To a carrier's task: the carrier, what will wake it, and the argument of the call that counts them."""
@@ -58,6 +62,19 @@ def swap_current_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] |
     return previous
 
 
+def _drive_forever(carrier: Carrier) -> Generator[Any, Any, None]:
+    """Run one coroutine after the other; `DONE` says that the last one has returned.
+
+    A `send` that returns costs half of one that raises StopIteration, and most handlers return at their first step.
+    """
+    while True:
+        carrier.answer = yield from (yield DONE)
+
+
+# So marked, a generator may await coroutines; unlike an ``async def``, it may also yield what is no awaitable's.
+_drive: Final[Callable[[Carrier], Generator[Any, Any, None]]] = cast("Any", types.coroutine(_drive_forever))
+
+
 class Carrier(Coroutine[Any, Any, None]):
     """The coroutine of a stand-by task: it waits for work, or is the work.
 
@@ -71,14 +88,19 @@ class Carrier(Coroutine[Any, Any, None]):
     """
 
     __slots__ = (
-        "_coro",
+        "_context",
+        "_driver",
         "_loop",
         "_parking",
         "_run",
         "_spare",
         "_waiter",
         "_yielded",
+        "answer",
+        "below",
+        "drive",
         "envelope",
+        "is_idle",
         "owner",
         "since",
         "task",
@@ -87,24 +109,33 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, spare: list[Carrier]) -> None:
         self._loop = loop
-        self._coro: Coroutine[Any, Any, Any] | None = None
+        self._context = context
         self._run: Callable[..., Any] = context.run
         self._yielded: Any = NOTHING
         self._waiter: asyncio.Future[None] | None = None
         self._parking: Any = None
         self._spare = spare
+        self.below: Carrier | None = None
+        """The next one in the scheduler's stack."""
+        self.is_idle = True
+        """It has adopted nothing."""
         self.owner: Incarnation | None = None
         """Whose code runs on it at the moment."""
         self.since = 0.0
         """When it took over a suspended coroutine; loop time, seconds."""
         self.envelope: Envelope | None = None
         """The request that the adopted coroutine itself answers; None if the coroutine sees to that."""
+        self.answer: Any = None
+        """What the last coroutine returned."""
+        self.rearm()
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, name="bifrost: spare", context=context)
 
-    @property
-    def is_idle(self) -> bool:
-        """True if it has adopted nothing."""
-        return self._coro is None
+    def rearm(self) -> None:
+        """Get ready for the next coroutine: the last one has raised."""
+        self._driver = _drive(self)
+        self.drive: Callable[[Any], Any] = self._driver.send
+        """Make the first step of a coroutine: returns `DONE`, or what it yielded."""
+        self.drive(None)
 
     @property
     def is_unused(self) -> bool:
@@ -116,12 +147,14 @@ class Carrier(Coroutine[Any, Any, None]):
         """False if somebody cancelled every task of the loop, and this one with them."""
         return not self.task.done() and not self.task.cancelling()
 
-    def adopt(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context, name: str) -> None:
-        """Carry on `coro`, whose last step, in `context`, has yielded `yielded`."""
-        self._coro = coro
+    def adopt(self, yielded: Any, context: Context, name: str) -> None:
+        """Carry on the coroutine whose first step, in `context`, has yielded `yielded`."""
+        self.is_idle = False
         self._yielded = yielded
         self._run = context.run
         self.since = self._loop.time()
+        if self.task.done():  # somebody has cancelled every task of the loop
+            self.task = asyncio.Task(self, loop=self._loop, context=self._context)
         self.task.set_name(name)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -131,24 +164,24 @@ class Carrier(Coroutine[Any, Any, None]):
         self.task.cancel()
 
     @property
+    def carried(self) -> Coroutine[Any, Any, Any] | None:
+        """The coroutine that it has adopted, or whose first step it makes."""
+        carried: Coroutine[Any, Any, Any] | None = getattr(self._driver, "gi_yieldfrom", None)
+        return carried
+
+    @property
     def cr_frame(self) -> Any:
         """Where the adopted coroutine stands, for `Task.print_stack`."""
-        return getattr(self._coro, "cr_frame", None)
+        return getattr(self.carried, "cr_frame", None)
 
     @property
     def cr_await(self) -> Any:
         """What the adopted coroutine awaits."""
-        return getattr(self._coro, "cr_await", None)
-
-    @property
-    def carried(self) -> Coroutine[Any, Any, Any] | None:
-        """The adopted coroutine."""
-        return self._coro
+        return getattr(self.carried, "cr_await", None)
 
     def send(self, value: Any) -> Any:
         """Make the next step."""
-        coro = self._coro
-        if coro is None:
+        if self.is_idle:
             return self._park()
         yielded = self._yielded
         if yielded is not NOTHING:
@@ -156,22 +189,21 @@ class Carrier(Coroutine[Any, Any, None]):
             # The turn that a bare `yield` asks for has passed already, and a future may be done meanwhile.
             if yielded is not None and not (type(yielded) is asyncio.Future and yielded.done()):
                 return yielded
-        return self._step(coro.send, value)
+        return self._step(self.drive, value)
 
     def throw(self, typ: Any, value: Any = None, traceback: Any = None) -> Any:
         """Make the next step with an exception: the task was cancelled, or what it awaits has failed."""
         error = typ if isinstance(typ, BaseException) else value if isinstance(value, BaseException) else typ()
         if traceback is not None:
             error = error.with_traceback(traceback)
-        coro = self._coro
-        if coro is None:
+        if self.is_idle:
             raise error
         yielded, self._yielded = self._yielded, NOTHING
         if isinstance(error, asyncio.CancelledError) and asyncio.isfuture(yielded) and yielded.cancel():
             # Cancelled between the first step and this one: as `Task.cancel` does, cancel what is awaited, and let
             # that tell the coroutine.
             return yielded
-        return self._step(coro.throw, error)
+        return self._step(self._driver.throw, error)
 
     def _park(self) -> Any:
         self._waiter = self._loop.create_future()
@@ -180,9 +212,7 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def _step(self, call: Callable[[Any], Any], argument: Any) -> Any:
         try:
-            return self._run(call, argument)
-        except StopIteration as stop:
-            answer = stop.value
+            yielded = self._run(call, argument)
         except BaseException as error:
             owner, envelope = self._let_go()
             is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
@@ -190,6 +220,9 @@ class Carrier(Coroutine[Any, Any, None]):
             if is_crash:
                 raise StopIteration from None  # its supervisor knows; the task has nothing to add
             raise
+        if yielded is not DONE:
+            return yielded
+        answer, self.answer = self.answer, None
         owner, envelope = self._let_go()
         if envelope is not None:
             owner.cell.handler_done(owner, envelope, answer)
@@ -204,14 +237,13 @@ class Carrier(Coroutine[Any, Any, None]):
         owner, self.owner = self.owner, None
         assert owner is not None
         envelope, self.envelope = self.envelope, None
-        self._coro = self._waiter = self._parking = None
+        self.is_idle = True
+        self._waiter = self._parking = None
         return owner, envelope
 
     def close(self) -> None:
         """Close the adopted coroutine: the loop is gone."""
-        coro, self._coro = self._coro, None
-        if coro is not None:
-            self._run(coro.close)
+        self._run(self._driver.close)
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("a carrier is the coroutine of its own task; await the task")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-from bifrost.actors.carrier import CURRENT_TASKS, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
+from bifrost.actors.carrier import CURRENT_TASKS, DONE, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
@@ -48,46 +48,49 @@ class HandlingCell(MailCell):
         if inc is None or not inc.announced or inc.runner is not None or (inc.ending is not None and not inc.draining):
             return
         self.idle = False
-        inc.runner = self.scheduler.step(inc, self._drain(inc), inc.name)
+        inc.runner = self.scheduler.step(inc, self._drain(inc))
 
     async def _drain(self, inc: Incarnation) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, one await
         """Handle what is queued, up to a fair share."""
         box = self.mailbox
         normal = box.normal
         receive = inc.receive or self._arm(inc)
-        left = self.scheduler.share
+        share = self.scheduler.share
         meter = self.system.meter
         try:
-            while inc.ending is None or inc.draining:
-                if box.rush:
-                    item = box.pop()
-                elif normal:
-                    item = normal.popleft()
-                    if type(item) is Envelope:
+            while True:
+                for count in range(inc.handled + 1, inc.handled + 1 + share):
+                    if inc.ending is not None and not inc.draining:
+                        break
+                    if normal and not box.rush:
+                        item = normal.popleft()
+                        if type(item) is not Envelope:
+                            if self._senders:
+                                self._admit_senders()
+                            inc.current = item
+                            inc.handled = count
+                            await receive(item)
+                            continue
                         box.left(item)
-                else:
-                    break
-                if self._senders:
-                    self._admit_senders()
-                if type(item) is Envelope:
+                    elif box.rush:
+                        item = box.pop()
+                    else:
+                        break
+                    if self._senders:
+                        self._admit_senders()
                     self.regate()
                     if item.is_dead or (item.owner is not None and item.owner is not inc):
                         continue
                     inc.current = item
-                    inc.handled += 1
+                    inc.handled = count
                     if meter is None:
                         self._answer(inc, item, await receive(item.message))
                     else:
                         self._answer(inc, item, await self._metered(meter, receive, item))
                 else:
-                    inc.current = item
-                    inc.handled += 1
-                    await receive(item)
-                left -= 1
-                if not left:
-                    if not self.scheduler.allows_more():
-                        break
-                    left = self.scheduler.share
+                    if self.scheduler.allows_more():
+                        continue
+                break
         except asyncio.CancelledError as error:
             if inc.killed:
                 raise
@@ -143,7 +146,7 @@ class HandlingCell(MailCell):
         """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
         return self.idle and len(self.mailbox) == 0 and self.limit > 0
 
-    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
+    def run_now(self, message: Any) -> Any:
         """Handle `message` on the asker's stack until it is done or suspends.
 
         Returns:
@@ -154,67 +157,68 @@ class HandlingCell(MailCell):
         """
         inc = self._inc
         box = self._mailbox
-        assert inc is not None
-        assert box is not None
+        if inc is None or box is None:
+            raise self.stopped_error()
         scheduler = self.scheduler
         loop = scheduler.loop
         receive = inc.receive or self._arm(inc)
-        left = scheduler.left = scheduler.left - 1
-        if not left and not scheduler.turning:
-            scheduler.wake()
-        depth = scheduler.depth
-        carrier = (scheduler.carriers[depth] if depth < len(scheduler.carriers) else None) or scheduler.carrier()
+        scheduler.left -= 1
+        carrier = scheduler.top or scheduler.extend()
+        scheduler.top = carrier.below
         carrier.owner = inc
         self.idle = False
         inc.current = message
-        inc.handled += 1
         # `swap_current_task`, written out: this is the path of every ask that does not suspend.
         if CURRENT_TASKS is None:
             previous = swap_current_task(loop, carrier.task)
         else:
             previous = CURRENT_TASKS.get(loop)
             CURRENT_TASKS[loop] = carrier.task
-        scheduler.depth = depth + 1
         try:
-            coro = receive(message)
-            yielded = inc.context.run(coro.send, None)
-        except StopIteration as stop:
-            scheduler.depth = depth
-            if CURRENT_TASKS is None or previous is None:
-                swap_current_task(loop, previous)
-            else:
-                CURRENT_TASKS[loop] = previous
-            carrier.owner = None
-            if getrefcount(carrier.task) > REFERENCES_AT_REST:
-                scheduler.replace(carrier)
-            inc.current = NOTHING
-            if inc.ending is None and not box.normal and not box.rush:
-                self.idle = True
-            else:
-                self._rest(inc)
-            return stop.value
+            yielded = inc.context.run(carrier.drive, receive(message))
         except BaseException as error:
-            scheduler.depth = depth
             swap_current_task(loop, previous)
-            carrier.owner = None
-            scheduler.replace(carrier)
-            if isinstance(error, FOR_THE_HOST):
-                raise
-            if isinstance(error, Unhandled):
-                self._refuse(inc, error)
-                raise error.for_asker(self.path) from None
-            self._crash(inc, error)
+            carrier.rearm()
+            scheduler.give_back(carrier)
+            self._failed_now(inc, error)
             raise self._crashed_error(error) from error
-        scheduler.depth = depth
-        swap_current_task(loop, previous)
-        return self._suspended(inc, carrier, coro, yielded)
+        if CURRENT_TASKS is None or previous is None:
+            swap_current_task(loop, previous)
+        else:
+            CURRENT_TASKS[loop] = previous
+        if yielded is not DONE:
+            return self._suspended(inc, carrier, yielded)
+        carrier.owner = None
+        answer = carrier.answer
+        carrier.answer = None
+        if getrefcount(carrier.task) > REFERENCES_AT_REST:
+            scheduler.give_back(carrier)
+        else:
+            carrier.below = scheduler.top
+            scheduler.top = carrier
+        inc.current = NOTHING
+        if inc.ending is None and not box.normal and not box.rush:
+            self.idle = True
+        else:
+            self._rest(inc)
+        return answer
 
-    def _suspended(self, inc: Incarnation, carrier: Carrier, coro: Coroutine[Any, Any, Any], yielded: Any) -> Envelope:
+    def _failed_now(self, inc: Incarnation, error: BaseException) -> None:
+        """The handler has raised on its asker's stack; raises what the asker hears if that is not a crash."""
+        if isinstance(error, FOR_THE_HOST):
+            raise error
+        if isinstance(error, Unhandled):
+            self._refuse(inc, error)
+            raise error.for_asker(self.path) from None
+        self._crash(inc, error)
+
+    def _suspended(self, inc: Incarnation, carrier: Carrier, yielded: Any) -> Envelope:
         """Let `carrier` carry on the handler in hand."""
         envelope = inc.current = Envelope(inc.current, reply=self.scheduler.loop.create_future())
+        inc.handled += 1
+        self.scheduler.made -= 1
         carrier.envelope = envelope
-        carrier.adopt(coro, yielded, inc.context, inc.name)
-        self.scheduler.replace(carrier)
+        carrier.adopt(yielded, inc.context, inc.name)
         inc.runner = carrier.task
         return envelope
 

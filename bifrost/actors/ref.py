@@ -177,8 +177,8 @@ class ActorRef(Generic[M]):
             and (cell.limit or cell.can_run_now())
             and get_ident() == cell.thread_id
             and not FENCES.up
-            and cell.scheduler.left > 0
-            and cell.scheduler.depth < MAX_DEPTH
+            and (cell.scheduler.left > 0 or cell.scheduler.renew())
+            and (cell.scheduler.top is not None or cell.scheduler.made < MAX_DEPTH)
         ):
             answer = cell.run_now(message)
             if type(answer) is not Envelope:
