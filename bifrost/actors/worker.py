@@ -18,7 +18,7 @@ from bifrost.actors import events, steps
 from bifrost.actors.actor import Actor
 from bifrost.actors.blocking import BlockingActor, BlockingShell
 from bifrost.actors.cell import Cell
-from bifrost.actors.child_spec import IGNORE, Ignore
+from bifrost.actors.child_spec import BRUTAL_KILL, IGNORE, Ignore
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.ending import end_incarnation
@@ -82,7 +82,7 @@ class WorkerCell(HandlingCell):
         if type(actor).on_start is Actor.on_start:
             self._started(inc)
             return
-        inc.runner = self.scheduler.step(inc, self._call_on_start(inc, actor), inc.name)
+        inc.runner = self.scheduler.step(inc, self._call_on_start(inc, actor))
         if inc.runner is not None and inc.ending is None:
             inc.more().overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
 
@@ -161,9 +161,10 @@ class WorkerCell(HandlingCell):
         inc = self._inc
         if inc is None:
             return
-        if inc.ending is None and self.spec.drain and inc.announced and fate is not Fate.RESTART:
+        is_brutal = self.spec.shutdown_seconds == BRUTAL_KILL
+        if inc.ending is None and self.spec.drain and inc.announced and fate is not Fate.RESTART and not is_brutal:
             inc.draining = True
-        self._begin_end(inc, Shutdown())
+        self._begin_end(inc, Killed() if is_brutal else Shutdown())
         if fate is Fate.RESTART:
             inc.yield_to_restart()
         if not self._takes_mail and not inc.draining:

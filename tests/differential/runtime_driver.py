@@ -339,7 +339,7 @@ class _Player:
 
     async def _open(self, opening: Opening) -> None:
         self._hold = opening.path
-        await asyncio.sleep(_STILL / 10)
+        await asyncio.sleep(_STILL)
         held: asyncio.Future[str] | None = self._held
         if held is None:
             self._hold = None
@@ -352,7 +352,7 @@ class _Player:
     async def _do_while_held(self, command: Hold) -> list[str]:
         self._hold, self._held = command.path, None
         calls = [asyncio.create_task(self._words(command.trigger))]
-        await asyncio.sleep(_STILL / 10)
+        await asyncio.sleep(_STILL)
         held: asyncio.Future[str] | None = self._held
         if held is None:
             self._hold = None
