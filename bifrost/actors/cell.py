@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell"]
 
+_NORMAL = Normal()
+
 
 class Cell(ABC):
     """What workers and supervisors have in common."""
@@ -71,7 +73,7 @@ class Cell(ABC):
         self.incarnation = 0
         self.restarts = 0
         self.last_crash: str | None = None
-        self.last_reason: ExitReason = Normal()
+        self.last_reason: ExitReason = _NORMAL
         self.will_restart = False
         self._watchers: dict[tuple[WorkerCell, Incarnation], int] | None = None
         self._running_waiters: list[asyncio.Future[None]] | None = None

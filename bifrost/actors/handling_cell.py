@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.carrier import CURRENT_TASKS, DONE, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, is_abnormal
+from bifrost.actors.exit_reason import Crash, StartFailure, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
@@ -33,10 +33,6 @@ class HandlingCell(MailCell):
     """A cell that handles its mail."""
 
     __slots__ = ()
-
-    @abstractmethod
-    def _begin_end(self, inc: Incarnation, reason: ExitReason) -> None:
-        """Begin to end the incarnation."""
 
     @abstractmethod
     def _note_crash(self, inc: Incarnation, error: BaseException) -> None:

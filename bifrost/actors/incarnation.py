@@ -14,7 +14,7 @@ from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from bifrost.actors.carrier import NOTHING, Carrier
-from bifrost.actors.exit_reason import ExitReason
+from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.extras import Extras
 from bifrost.errors import AskCycle
 
@@ -34,6 +34,8 @@ FOR_THE_HOST = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """What is no crash of an actor: the process or the loop is ending. A panic in native code is no `Exception`, and is."""
 
 _CANCEL_EVERY = 0.1
+
+_OVER = Normal()
 _LONGEST_RING = 1000  # actors in a ring of asks that is still noticed
 
 CURRENT: ContextVar[Incarnation | None] = ContextVar("bifrost_actor_incarnation", default=None)
@@ -155,6 +157,18 @@ class Incarnation:
         if self._name is None:
             self._name = f"{self.cell.path}#{self.number}"
         return self._name
+
+    def cut_loose(self, context: Context) -> None:
+        """Let go of everything: it has ended, and a thousand of them must not wait for the garbage collector.
+
+        An error holds its traceback, the traceback holds the handler's frames, and those hold this.
+        """
+        self.ending = _OVER
+        self.context = context
+        self.actor = None
+        self.ctx = None
+        self.receive = None
+        self.current = NOTHING
 
     def is_quiet(self) -> None:
         """Tell whoever waits that a handler has come to its end."""

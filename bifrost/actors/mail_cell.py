@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.actors.carrier import NOTHING
 from bifrost.actors.cell import Cell
 from bifrost.actors.dead_letters import DeadLetterReason
+from bifrost.actors.exit_reason import Crash, ExitReason
 from bifrost.actors.incarnation import Incarnation
 from bifrost.actors.mailbox import Envelope, MailboxQueue, OnRestart, Overflow
 from bifrost.actors.state import ActorState, Delivery
@@ -49,8 +50,8 @@ class MailCell(Cell):
         """Handle what is queued: this actor's turn has come."""
 
     @abstractmethod
-    def _crash(self, inc: Incarnation, error: BaseException) -> None:
-        """End the incarnation because of `error`."""
+    def _begin_end(self, inc: Incarnation, reason: ExitReason) -> None:
+        """Begin to end the incarnation."""
 
     @property
     def present(self) -> Incarnation | None:
@@ -142,7 +143,9 @@ class MailCell(Cell):
                 return True
         elif overflow is Overflow.FAIL and self._inc is not None:
             capacity = self.mailbox.settings.capacity
-            self._crash(self._inc, MailboxFull(f"{self.path}: more than {capacity} messages waited, and overflow=fail"))
+            error = MailboxFull(f"{self.path}: more than {capacity} messages waited, and overflow=fail")
+            # The message in hand is not answered for yet: its handler may still come to its end.
+            self._begin_end(self._inc, Crash(error))
         return False
 
     def put_unbounded(self, envelope: Envelope, inc: Incarnation) -> None:

@@ -238,6 +238,8 @@ class WorkerCell(HandlingCell):
             watched.remove_watcher(self, inc)
         self.last_reason = reason
         self._inc = None
+        if not leaks:
+            inc.cut_loose(self.system.context)
         assert self.parent is not None
         if inc.announced:
             self.system.publish(events.ActorStopped, self.path, incarnation=inc.number, reason=reason)
