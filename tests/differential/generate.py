@@ -34,8 +34,8 @@ __all__ = ["draw_script", "is_comparable"]
 _FOREVER = 1_000_000
 _STATIC = ("one_for_one", "one_for_all", "rest_for_one")
 _HOWS = ("crash", "crash", "crash", "kill", "normal", "shutdown", "shutdown_term")
-_SHUTDOWNS = ("timeout", "timeout", "infinity")
-_STARTS = ("fail",)
+_SHUTDOWNS = ("timeout", "timeout", "infinity", "brutal_kill")
+_STARTS = ("fail", "fail", "fail", "ignore")
 _VERBS = ("terminate_child", "terminate_child", "restart_child", "restart_child", "delete_child")
 
 
@@ -224,6 +224,11 @@ class _Draw:
         return Together(parent, ends)
 
     def _held(self) -> Command:
+        if self._rng.random() < 0.15:
+            starting = self._start_child(self._parent())
+            name = starting.spec if isinstance(starting.spec, str) else starting.spec.id
+            if join(starting.parent, name) in self._workers:
+                return self._while_starting(join(starting.parent, name), starting)
         lasting = [path for path, worker in self._workers.items() if worker.restart != "temporary"]
         near = [path for path in self._near() if path in lasting]
         if not lasting:
@@ -239,6 +244,11 @@ class _Draw:
             trigger = self._finish(siblings)
         else:
             trigger = Call("restart_child", parent, child_id)
+        return self._while_starting(path, trigger)
+
+    def _while_starting(self, path: str, trigger: Finish | Call | StartChild) -> Hold:
+        parent = path.rpartition("/")[0]
+        siblings = self._below(parent)
         during: list[Finish | Call | StartChild] = []
         for _ in range(self._rng.randint(0, 4)):
             drawn = self._during(parent, siblings)
