@@ -47,6 +47,7 @@ from bifrost.actors.events import (
     SupervisorStopped,
 )
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Normal, Shutdown, StartFailure, is_abnormal
+from bifrost.actors.explain import Explanation
 from bifrost.actors.mailbox import Lane, Mailbox, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
@@ -57,7 +58,9 @@ from bifrost.actors.strategy import AutoShutdown, FlagChanges, IntensityScope, O
 from bifrost.actors.supervisor import Supervisor
 from bifrost.actors.supervisor_ref import ChildInfo, SupervisorRef
 from bifrost.actors.system import ActorSystem
+from bifrost.actors.tap import Tap, Tapped
 from bifrost.actors.timers import Timers
+from bifrost.actors.watchdog import Watchdog
 
 __all__ = [
     "BRUTAL_KILL",
@@ -96,6 +99,7 @@ __all__ = [
     "DynamicSupervisor",
     "EventStream",
     "ExitReason",
+    "Explanation",
     "FlagChanges",
     "Ignore",
     "IntensityExceeded",
@@ -126,7 +130,10 @@ __all__ = [
     "SupervisorRef",
     "SupervisorStarted",
     "SupervisorStopped",
+    "Tap",
+    "Tapped",
     "Timers",
+    "Watchdog",
     "check_child_specs",
     "is_abnormal",
 ]

@@ -90,6 +90,7 @@ class Carrier(Coroutine[Any, Any, None]):
     __slots__ = (
         "_context",
         "_driver",
+        "_handled",
         "_loop",
         "_parking",
         "_run",
@@ -122,7 +123,8 @@ class Carrier(Coroutine[Any, Any, None]):
         self.owner: Incarnation | None = None
         """Whose code runs on it at the moment."""
         self.since = 0.0
-        """When it took over a suspended coroutine; loop time, seconds."""
+        """When the handler in hand first suspended, or was resumed for the message in hand; loop time, seconds."""
+        self._handled = 0
         self.envelope: Envelope | None = None
         """The request that the adopted coroutine itself answers; None if the coroutine sees to that."""
         self.answer: Any = None
@@ -153,6 +155,7 @@ class Carrier(Coroutine[Any, Any, None]):
         self._yielded = yielded
         self._run = context.run
         self.since = self._loop.time()
+        self._handled = 0 if self.owner is None else self.owner.handled
         if self.task.done():  # somebody has cancelled every task of the loop
             self.task = asyncio.Task(self, loop=self._loop, context=self._context)
         self.task.set_name(name)
@@ -221,6 +224,9 @@ class Carrier(Coroutine[Any, Any, None]):
                 raise StopIteration from None  # its supervisor knows; the task has nothing to add
             raise
         if yielded is not DONE:
+            if self.owner is not None and self.owner.handled != self._handled:  # a burst has come to another message
+                self._handled = self.owner.handled
+                self.since = self._loop.time()
             return yielded
         answer, self.answer = self.answer, None
         owner, envelope = self._let_go()
