@@ -194,6 +194,7 @@ class ActorRef(Generic[M]):
                 return await reply
             except BaseException:
                 _settle(reply)
+                del answer, reply  # an error that it holds would hold this frame, and so itself
                 raise
         asker = self._check_caller()
         if asker is not None:
@@ -218,6 +219,7 @@ class ActorRef(Generic[M]):
             if isinstance(delivery, asyncio.Future) and not delivery.done():
                 cell.withdraw(delivery)
             _settle(reply)
+            del reply  # as above
 
     def kill(self) -> None:
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
