@@ -15,12 +15,9 @@ from bifrost.actors import (
     ActorSystem,
     ChildSpec,
     Down,
-    DynamicSupervisor,
-    Restart,
-    Strategy,
     Supervisor,
 )
-from bifrost.errors import ActorError, ActorStopped, ChildNotFound, SupervisorGaveUp
+from bifrost.errors import ActorError, ChildNotFound, SupervisorGaveUp
 from bifrost.testing import EventLog, VirtualClock
 
 
@@ -40,43 +37,6 @@ def worker(child_id: str, **options: Any) -> ChildSpec:
 
 
 BOOM = ValueError("boom")
-
-
-async def test_tree() -> None:
-    """One level is restarted as a whole: static grandchildren come back on their refs, dynamic ones do not (50)."""
-    level = [
-        worker("a"),
-        Supervisor.spec("s", [worker("b"), Supervisor.spec("deep", [worker("c")])]),
-        DynamicSupervisor.spec("d"),
-        worker("t", restart=Restart.TRANSIENT),
-    ]
-    system = ActorSystem("root", level, strategy=Strategy.ONE_FOR_ALL)
-    log = EventLog(system)
-    async with system:
-        await system.supervisor("d").start_child(worker("x"))
-        await system.root.terminate_child("t")
-        refs = {path: system.ref(path) for path in ("a", "s", "s/b", "s/deep/c", "d", "d/x", "t")}
-        log.take()
-        refs["a"].tell(BOOM)
-        await asyncio.sleep(1)
-        assert log.take() == [
-            *("crashed a", "dead letter a crashed", "stopped a crash", "restart scheduled a"),
-            *("stopped d/x shutdown", "supervisor stopped d shutdown"),
-            *("stopped s/deep/c shutdown", "supervisor stopped s/deep shutdown"),
-            *("stopped s/b shutdown", "supervisor stopped s shutdown"),
-            *(
-                "restarted a",
-                "restarted s/b",
-                "restarted s/deep/c",
-                "supervisor started s/deep",
-                "supervisor started s",
-            ),
-            *("supervisor started d", "restarted t"),
-        ]
-        assert refs["d/x"].state is ActorState.STOPPED
-        assert await refs["s/deep/c"].ask("alive") == "alive"
-        with pytest.raises(ActorStopped):
-            await refs["d/x"].ask("gone")
 
 
 async def test_mail_to_a_grandchild_survives_the_restart_of_its_supervisor() -> None:

@@ -249,7 +249,7 @@ async def test_45_dynamic_child_ignores_at_its_restart() -> None:
 
 
 async def test_46_order_of_children() -> None:
-    """Start in list order, stop in reverse, depth first, and the same within a group [order_of_children]."""
+    """Start in list order, stop in reverse, and the same within a group [order_of_children]."""
     system = ActorSystem("root", workers("12345"), strategy=Strategy.REST_FOR_ONE)
     log = EventLog(system)
     async with system:
@@ -260,6 +260,21 @@ async def test_46_order_of_children() -> None:
             *("restarted 3", "restarted 4", "restarted 5"),
         ]
     assert life(log.take()) == [*(f"stopped {n} shutdown" for n in "54321"), "supervisor stopped root shutdown"]
+
+
+async def test_46_order_of_a_tree() -> None:
+    """A tree starts depth first and stops in exactly the reverse order [order_of_children]."""
+    system = ActorSystem("root", [worker("a"), Supervisor.spec("s", workers("bc")), worker("d")])
+    log = EventLog(system)
+    async with system:
+        assert log.take() == [
+            *("started a", "started s/b", "started s/c", "supervisor started s", "started d"),
+            "supervisor started root",
+        ]
+    assert log.take() == [
+        *("stopped d shutdown", "stopped s/c shutdown", "stopped s/b shutdown", "supervisor stopped s shutdown"),
+        *("stopped a shutdown", "supervisor stopped root shutdown"),
+    ]
 
 
 # Restart loops
