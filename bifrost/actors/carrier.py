@@ -220,6 +220,7 @@ class Carrier(Coroutine[Any, Any, None]):
             owner, envelope = self._let_go()
             is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
             owner.carried(self.task)
+            del owner, envelope  # the error's traceback holds this frame
             if is_crash:
                 raise StopIteration from None  # its supervisor knows; the task has nothing to add
             raise
