@@ -143,6 +143,7 @@ class Cell(ABC):
             restarts=self.restarts,
             mailbox_depth=self.waiting_messages(),
             last_crash=self.last_crash,
+            held=self.parent is not None and self.parent.holds(self.spec.id),
             children=tuple(kid.snapshot() for kid in self.children()),
         )
 

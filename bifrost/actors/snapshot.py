@@ -28,6 +28,7 @@ class ActorSnapshot:
         mailbox_depth: messages that wait; 0 for a supervisor.
         last_crash: the last crash or failed start in words, or None.
         children: in start order; empty for a worker.
+        held: it was stopped with `hold`; nothing but `restart_child` starts it.
     """
 
     path: str
@@ -39,6 +40,7 @@ class ActorSnapshot:
     mailbox_depth: int
     last_crash: str | None
     children: tuple[ActorSnapshot, ...] = ()
+    held: bool = False
 
     def walk(self) -> Iterator[ActorSnapshot]:
         """This actor and everything below it, parents first."""

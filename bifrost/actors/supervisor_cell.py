@@ -381,6 +381,11 @@ class SupervisorCell(Cell):
     def withdraw(self, waiter: asyncio.Future[None]) -> None:
         """Nothing to forget: nobody ever waits for room here."""
 
+    def holds(self, child_id: str) -> bool:
+        """True if the child was stopped with `hold`."""
+        row = self.core.children.get(child_id)
+        return row is not None and row.held
+
     def children(self) -> Iterable[Cell]:
         """Those that have a place in the tree, in start order."""
         return (self.kids[row.spec.id] for row in self.core.children if row.spec.id in self.kids)
