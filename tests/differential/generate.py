@@ -133,15 +133,13 @@ class _Draw:
         kind = self._rng.random()
         if not self._workers:
             return [self._start_child(self._parent())]
-        if kind < 0.3:
-            return [self._finish(self._near())]
         if kind < 0.4:
-            return [self._starts(), self._finish(self._near())]
+            return [*([self._starts()] if kind < 0.1 else []), self._finish(self._near())]
         if kind < 0.5:
             return [self._start_child(self._parent())]
         if kind < 0.7:
             return self._calls()
-        return [self._together() if kind < 0.8 else self._held()]
+        return self._together() if kind < 0.85 else [self._held()]
 
     def _calls(self) -> list[Command]:
         call = self._call(self._parent() if self._rng.random() < 0.7 else None)
@@ -211,17 +209,18 @@ class _Draw:
             return Call("terminate_child", above, child_id, dynamic=True)
         return Call(self._rng.choice(_VERBS), above, child_id)
 
-    def _together(self) -> Command:
+    def _together(self) -> list[Command]:
         parents = [parent for parent in self._kinds if len(self._below(parent)) > 1]
         if not parents:
-            return self._finish()
+            return [self._finish()]
         parent = self._focus if self._focus in parents else self._rng.choice(parents)
         workers = self._below(parent)
-        ends = tuple(
-            Finish(path, self._rng.choice(("crash", "crash", "normal", "shutdown", "shutdown_term")))
-            for path in self._rng.sample(workers, self._rng.randint(2, min(3, len(workers))))
-        )
-        return Together(parent, ends)
+        chosen = self._rng.sample(workers, self._rng.randint(2, min(3, len(workers))))
+        if self._rng.random() < 0.4:  # and do not start again at first
+            failing = [Starts(path, "fail", self._rng.choice((1, 2, 3, _FOREVER))) for path in chosen]
+            return [*failing, Together(parent, tuple(Finish(path, "crash") for path in chosen))]
+        hows = ("crash", "crash", "normal", "shutdown", "shutdown_term")
+        return [Together(parent, tuple(Finish(path, self._rng.choice(hows)) for path in chosen))]
 
     def _held(self) -> Command:
         if self._rng.random() < 0.15:

@@ -189,10 +189,12 @@ class _Player:
             async with self._system:
                 up.set_result(None)
                 await done.wait()
-        except StartFailed as error:
-            up.set_exception(error)
         except SupervisorGaveUp:
             pass  # the trace tells it: the root's end is an event
+        except BaseException as error:
+            if up.done():
+                raise
+            up.set_exception(error)
 
     # The specification
 
