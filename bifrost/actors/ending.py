@@ -55,6 +55,7 @@ async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
         assert inc.ending is not None
         name = f"{cell.path}#{inc.number}:on_stop"
         closer = loop.create_task(_call_on_stop(cell, inc, inc.ending), name=name, context=inc.context)
+        await asyncio.sleep(0)  # its first step, however hurried the stop: a task cancelled before it never runs
         await inc.wait([closer], max(deadline - loop.time(), GRACE_KILL))
         await _put_down(cell, inc, closer, "on_stop", leaks)
         await _reap_tasks(cell, inc, leaks)

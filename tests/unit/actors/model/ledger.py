@@ -229,6 +229,8 @@ class Ledger:
         for lives in self.lives.values():
             for life in lives:
                 self.expect(life.fenced or not life.is_busy, f"{life.name} still does {life.doing}, {life.tasks}")
+                told = life.stopped == 1 or not life.started or life.fenced
+                self.expect(told, f"{life.name} had started, and its on_stop ran {life.stopped} times")
 
     def _settle(self, note: Note, newest: set[Hashable]) -> None:
         letters = len(note.letters)
