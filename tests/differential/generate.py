@@ -3,9 +3,17 @@
 In: a seed. Out: a script that avoids exactly what `docs/concepts/supervision.md` lists under "Where bifrost differs
 from OTP"; `is_comparable` says the same of a script that was made smaller. Each avoidance names its row.
 
-Rows without an avoidance of their own: time (the period is longer than any script), mailboxes and refs (the trace names
-places in the tree, and no message waits), unknown fields and budgets per child (never used), a stop during a slow start
-(a start that waits is released before anything is stopped).
+Rows that cost no script anything:
+
+- Row "time": the period is longer than any script.
+- Row "mailbox over a restart": a child is told one thing, and only while it runs.
+- Row "reference over a restart": the trace names places in the tree; only a supervisor that is up is called.
+- Row "unknown field in a specification", row "budget per child, park, back-off": never used.
+- Row "killing": workers can be cancelled; those that ignore a stop do not ignore that.
+- Row "killing a supervisor": only workers are killed, and a supervisor's own shutdown is infinity, as OTP asks for.
+- Row "crash in the stop hook": workers have none that raises.
+- Row "questions": they are asked when nothing moves.
+- Row "stop during a slow start": a start that waits is released before anything is stopped.
 """
 
 from __future__ import annotations

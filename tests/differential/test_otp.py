@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.differential.otp import Otp, missing_for_otp
 from tests.differential.shrink import size
 
 _CHUNK = 250
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -45,6 +48,15 @@ def test_traces_agree_with_otp(otp: Otp, seeds: range) -> None:
     """Starts, stops, reasons, answers, counts and the supervisors' fate are OTP's, in OTP's order."""
     difference = find_difference(otp, seeds)
     assert difference is None, str(difference)
+
+
+def test_the_scripts_avoid_what_the_documentation_lists_and_nothing_else() -> None:
+    """Each row of the table of differences is named where the generator avoids it, and no other is."""
+    page = (_ROOT / "docs" / "concepts" / "supervision.md").read_text(encoding="utf-8")
+    table = page.partition("## Where bifrost differs from OTP")[2]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    source = (_ROOT / "tests" / "differential" / "generate.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'[Rr]ow "([^"]+)"', source)) == set(rows) - {"point"}
 
 
 def _one_restart_too_many(window: IntensityWindow, now: float) -> bool:
