@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.mailbox import Envelope
 from bifrost.actors.ref import ActorRef
-from bifrost.actors.snapshot import ActorSnapshot
+from bifrost.actors.snapshot import ActorSnapshot, PastLife
 from bifrost.actors.state import ActorState, Delivery, Down
 from bifrost.actors.steps import Fate
 from bifrost.errors import ActorStopped
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell"]
 
+_HISTORY = 10  # past incarnations that a snapshot tells of
+
 _NORMAL = Normal()
 
 
@@ -36,6 +39,7 @@ class Cell(ABC):
     """What workers and supervisors have in common."""
 
     __slots__ = (
+        "_history",
         "_running_waiters",
         "_watchers",
         "idle",
@@ -77,6 +81,7 @@ class Cell(ABC):
         self.will_restart = False
         self._watchers: dict[tuple[WorkerCell, Incarnation], int] | None = None
         self._running_waiters: list[asyncio.Future[None]] | None = None
+        self._history: deque[PastLife] | None = None
         self.ref: ActorRef[Any] = self.make_ref()
 
     @abstractmethod
@@ -134,6 +139,7 @@ class Cell(ABC):
 
     def snapshot(self) -> ActorSnapshot:
         """How it stands now, with everything below it."""
+        life = self.present
         return ActorSnapshot(
             path=self.path,
             id=self.spec.id,
@@ -143,6 +149,9 @@ class Cell(ABC):
             restarts=self.restarts,
             mailbox_depth=self.waiting_messages(),
             last_crash=self.last_crash,
+            handling=None if life is None else life.handling,
+            handling_for=None if life is None else life.suspended_for,
+            history=tuple(self._history or ()),
             held=self.parent is not None and self.parent.holds(self.spec.id),
             children=tuple(kid.snapshot() for kid in self.children()),
         )
@@ -275,5 +284,8 @@ class Cell(ABC):
         if self.will_restart:
             self.restarts += 1
             self.will_restart = False
+            if self._history is None:
+                self._history = deque(maxlen=_HISTORY)
+            self._history.append(PastLife(self.incarnation, str(self.last_reason), self.system.clock.monotonic()))
         self.incarnation += 1
         self.state = ActorState.STARTING

@@ -69,9 +69,14 @@ class ActorContext:
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Logger ``bifrost.actors``, with the path in front of every line and as the attribute ``actor``."""
+        """Logger ``bifrost.actors``, with the path in front of every line.
+
+        Each record has the attributes ``actor`` (the path), ``incarnation`` and ``system`` (its name), for a structured
+        formatter; `ActorLogFilter` gives them to the records of other loggers.
+        """
         if self._log is None:
-            self._log = _PathAdapter(logging.getLogger("bifrost.actors"), {"actor": self._cell.path})
+            facts = {"actor": self.path, "incarnation": self.incarnation, "system": self.system.name}
+            self._log = _PathAdapter(logging.getLogger("bifrost.actors"), facts)
         return self._log
 
     @property

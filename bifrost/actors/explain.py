@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from bifrost.actors.await_chain import describe_frame
-from bifrost.actors.carrier import NOTHING, Carrier
 from bifrost.actors.cell import Cell
-from bifrost.actors.mailbox import Envelope
 from bifrost.actors.state import ActorState
 from bifrost.actors.waits import frames_of, handler_task, wait_chain
 from bifrost.actors.worker import WorkerCell
@@ -76,7 +73,7 @@ def explain(cell: Cell) -> Explanation:
     tasks: list[str] = []
     inc = cell.present if isinstance(cell, WorkerCell) else None
     if inc is not None:
-        message = None if inc.current is NOTHING else message_type(inc.current)
+        message, seconds = inc.handling, inc.suspended_for
         task = handler_task(cell)
         if task is not None:
             frames = list(frames_of(task))
@@ -84,9 +81,6 @@ def explain(cell: Cell) -> Explanation:
             while len(frames) > 1 and frames[0][1].f_code.co_filename.startswith(_RUNTIME):
                 frames.pop(0)
             stack = ["  " * depth + describe_frame(frame) for depth, frame in frames]
-            carrier = task.get_coro()
-            if isinstance(carrier, Carrier):
-                seconds = cell.system.loop.time() - carrier.since
         for beside in inc.tasks or ():
             lines = [describe_frame(frame) for _, frame in frames_of(beside)]
             tasks.append(f"task {beside.get_name().rpartition(':')[2]}" + (f" at {lines[-1]}" if lines else ""))
@@ -104,8 +98,3 @@ def explain(cell: Cell) -> Explanation:
         tasks=tuple(sorted(tasks)),
         last_crash=cell.last_crash,
     )
-
-
-def message_type(item: Any) -> str:
-    """The name of the type of a message, bare or in its envelope."""
-    return type(item.message if isinstance(item, Envelope) else item).__qualname__

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bifrost.actors.carrier import NOTHING, Carrier
 from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.extras import Extras
+from bifrost.actors.mailbox import Envelope
 from bifrost.errors import AskCycle
 
 if TYPE_CHECKING:
@@ -180,6 +181,19 @@ class Incarnation:
         self.fenced = True
         self.draining = False
         FENCES.up = True
+
+    @property
+    def handling(self) -> str | None:
+        """The type of the message in hand, or None."""
+        if self.current is NOTHING:
+            return None
+        return type(self.current.message if isinstance(self.current, Envelope) else self.current).__qualname__
+
+    @property
+    def suspended_for(self) -> float | None:
+        """Seconds since the handler or `on_start` first suspended; None if none is suspended."""
+        carrier = None if self.runner is None else self.runner.get_coro()
+        return self.runner.get_loop().time() - carrier.since if self.runner and isinstance(carrier, Carrier) else None
 
     def begin_ask(self, cell: Cell) -> None:
         """Note that the handler waits for the answer of `cell`.

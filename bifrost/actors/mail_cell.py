@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from bifrost.actors import events
 from bifrost.actors.carrier import NOTHING
 from bifrost.actors.cell import Cell
 from bifrost.actors.dead_letters import DeadLetterReason
@@ -32,16 +33,19 @@ __all__ = ["MailCell"]
 
 _log = logging.getLogger("bifrost.actors")
 
+_TELL_FULL_EVERY = 1.0  # seconds between two `MailboxHighWater` of one actor
+
 
 class MailCell(Cell):
     """A cell with a mailbox."""
 
-    __slots__ = ("_fate", "_inc", "_mailbox", "_senders")
+    __slots__ = ("_fate", "_inc", "_mailbox", "_senders", "_tell_full_at")
 
     def __init__(self, system: ActorSystem, parent: SupervisorCell, spec: ChildSpec, path: str) -> None:
         super().__init__(system, parent, spec, path)
         self._mailbox: MailboxQueue | None = None
         self._inc: Incarnation | None = None
+        self._tell_full_at = 0.0
         self._fate = Fate.UNDECIDED
         self._senders: deque[tuple[asyncio.Future[None], Envelope]] | None = None
 
@@ -104,11 +108,24 @@ class MailCell(Cell):
             envelope.key = self._key_of(envelope, key)
             if box.conflate(envelope):
                 return Delivery.ACCEPTED
-        if not box.has_room and not self._make_room(envelope):
-            self._bounce(envelope, DeadLetterReason.FULL)
-            return Delivery.DROPPED
+        if not box.has_room:
+            self._note_full()
+            if not self._make_room(envelope):
+                self._bounce(envelope, DeadLetterReason.FULL)
+                return Delivery.DROPPED
         self._push(envelope)
         return Delivery.ACCEPTED
+
+    def _note_full(self) -> None:
+        """Tell that the mailbox is full, now and then."""
+        if self.system.events.has_subscribers:
+            now = self.system.loop.time()
+            if now >= self._tell_full_at:
+                self._tell_full_at = now + _TELL_FULL_EVERY
+                capacity = self.mailbox.settings.capacity
+                self.system.publish(
+                    events.MailboxHighWater, self.path, depth=self.waiting_messages(), capacity=capacity
+                )
 
     def _push(self, envelope: Envelope) -> None:
         """Queue a message that is to be queued."""
@@ -163,6 +180,7 @@ class MailCell(Cell):
             or (self.mailbox.has_room and not self._senders)
         ):
             return self.put(envelope)
+        self._note_full()
         waiter: asyncio.Future[None] = self.system.loop.create_future()
         if self._senders is None:
             self._senders = deque()

@@ -11,7 +11,22 @@ from dataclasses import dataclass
 from bifrost.actors.child_spec import ChildType
 from bifrost.actors.state import ActorState
 
-__all__ = ["ActorSnapshot"]
+__all__ = ["ActorSnapshot", "PastLife"]
+
+
+@dataclass(frozen=True, slots=True)
+class PastLife:
+    """One incarnation that was followed by another.
+
+    Attributes:
+        incarnation: which one, from 1.
+        reason: how it ended, in words: the error itself would keep all that its traceback has seen.
+        at: when the next one was started; monotonic seconds.
+    """
+
+    incarnation: int
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +42,9 @@ class ActorSnapshot:
         restarts: how often its supervisor has started it again.
         mailbox_depth: messages that wait; 0 for a supervisor.
         last_crash: the last crash or failed start in words, or None.
+        handling: the type of the message in hand, or None.
+        handling_for: seconds for which that handler, or a hook, has been suspended; None if it has not.
+        history: the last incarnations before the present one, oldest first, ten at most.
         children: in start order; empty for a worker.
         held: it was stopped with `hold`; nothing but `restart_child` starts it.
     """
@@ -39,6 +57,9 @@ class ActorSnapshot:
     restarts: int
     mailbox_depth: int
     last_crash: str | None
+    handling: str | None = None
+    handling_for: float | None = None
+    history: tuple[PastLife, ...] = ()
     children: tuple[ActorSnapshot, ...] = ()
     held: bool = False
 

@@ -242,7 +242,7 @@ class _ProbeActor(Actor[Any]):
 
     @property
     def _in_hand(self) -> object:
-        return self.ctx._incarnation.current  # noqa: SLF001 - to answer later is the kit's privilege
+        return self.ctx.life.current
 
     async def on_stop(self, reason: ExitReason) -> None:
         self._probe.ended()
