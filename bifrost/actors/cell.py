@@ -19,7 +19,7 @@ from bifrost.actors.ref import ActorRef
 from bifrost.actors.snapshot import ActorSnapshot, PastLife
 from bifrost.actors.state import ActorState, Delivery, Down
 from bifrost.actors.steps import Fate
-from bifrost.errors import ActorStopped
+from bifrost.errors import ActorError, ActorStopped
 
 if TYPE_CHECKING:
     from bifrost.actors.child_spec import ChildSpec
@@ -115,6 +115,10 @@ class Cell(ABC):
     @abstractmethod
     def run_now(self, message: Any) -> Any:
         """Run the handler on the asker's stack until it is done or suspends."""
+
+    def drain(self) -> None:
+        """Handle what is queued now, then end by oneself; a supervisor has no mailbox and refuses."""
+        raise ActorError(f"{self.path} is a supervisor and has no mailbox to drain; use terminate_child")
 
     @abstractmethod
     def put(self, envelope: Envelope) -> Delivery:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bifrost.actors.carrier import NOTHING
 from bifrost.actors.exit_reason import ExitReason, Normal
+from bifrost.actors.inline_deadline import inline_deadline
+from bifrost.actors.mailbox import Envelope
+from bifrost.actors.stash import put_aside, take_back
 from bifrost.actors.timers import Timers
 from bifrost.core.clock import Clock
 from bifrost.errors import ActorStopped
@@ -118,6 +122,42 @@ class ActorContext:
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Take the watch back; a `Down` that is already queued still comes."""
         self._cell.unwatch(self._incarnation, ref.cell)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the message in hand is no longer wanted, in the loop's time: the asker's deadline, or the end of `ttl`.
+
+        None if there is no message in hand, or it has no such limit.
+        """
+        item = self._incarnation.current
+        if type(item) is Envelope:
+            return item.expires
+        return None if item is NOTHING else inline_deadline(self._cell)
+
+    def stash(self) -> None:
+        """Put the message in hand aside, to be handled after `unstash_all`; an asker keeps waiting, a ttl runs on.
+
+        What the handler then returns answers nobody. When the incarnation ends, what is stashed goes back to the front
+        of the mailbox, unless the handler that stashed it raises: a message in hand is never tried again.
+
+        Raises:
+            ActorError: there is no message in hand, or it is stashed already.
+            MailboxFull: the stash holds as many messages as the mailbox may.
+        """
+        put_aside(self._incarnation)
+
+    def unstash_all(self) -> int:
+        """Put everything stashed back at the front of the mailbox, oldest first; return how many messages that were."""
+        inc = self._incarnation
+        return 0 if self.is_over else take_back(inc)
+
+    def become(self, receive: Callable[[Any], Awaitable[object]]) -> None:
+        """Let `receive`, a method of this actor, handle the messages after this one; a restart undoes it."""
+        self._cell.become(self._incarnation, receive)
+
+    def unbecome(self) -> None:
+        """Let the actor's own `receive` handle the messages after this one."""
+        self._cell.become(self._incarnation, None)
 
     def stop(self, reason: ExitReason = _NORMAL) -> None:
         """End this actor after the message in hand; whether it is started again is up to its restart type."""

@@ -17,6 +17,7 @@ class DeadLetterReason(enum.StrEnum):
     """Why a message was not handled."""
 
     FULL = "full"
+    TTL = "ttl"
     STOPPED = "stopped"
     RESTARTING_DROP = "restarting_drop"
     CRASHED = "crashed"

@@ -38,27 +38,28 @@ class Deadlines:
         self._loop = loop
         self._queues: dict[float, _Queue] = {}
 
-    def add(self, reply: asyncio.Future[object], path: str, timeout: float) -> None:
-        """Fail `reply` with `AskTimeout` if it is not done in `timeout` seconds."""
+    def add(self, reply: asyncio.Future[object], path: str, timeout: float) -> float:
+        """Fail `reply` with `AskTimeout` if it is not done in `timeout` seconds; return when that is, in loop time."""
         queue = self._queues.get(timeout)
         if queue is None:
             if len(self._queues) >= _LENGTHS:
                 timer = self._loop.call_later(timeout, expire, reply, path, timeout)
                 reply.add_done_callback(lambda _reply: timer.cancel())
-                return
+                return timer.when()
             queue = self._queues[timeout] = _Queue()
         due = self._loop.time() + timeout
         entries = queue.entries
         entries.append((due, reply, path))
         if queue.timer is None:
             queue.timer = self._loop.call_at(due, self._fire, timeout, queue)
-            return
+            return due
         while entries[0][1].done():
             entries.popleft()
         if len(entries) > queue.sweep_at:
             # One that waits long must not hold up what was answered behind it.
             queue.entries = deque(entry for entry in entries if not entry[1].done())
             queue.sweep_at = 2 * len(queue.entries) + _SWEEP
+        return due
 
     def _fire(self, timeout: float, queue: _Queue) -> None:
         entries = queue.entries

@@ -21,6 +21,7 @@ from bifrost.actors.handler_table import Unhandled, is_dispatcher
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
+from bifrost.actors.stash import NOBODY, nudge
 from bifrost.errors import ActorCrashed
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class HandlingCell(MailCell):
                     if self._senders:
                         self._admit_senders()
                     self.regate()
+                    receive = inc.receive or receive  # a nudge comes between `become` and the next message
+                    if item.expires is not None and item.reply is None and self._is_over(item):
+                        continue
                     if item.is_dead or (item.owner is not None and item.owner is not inc):
                         continue
                     inc.current = item
@@ -90,26 +94,39 @@ class HandlingCell(MailCell):
         except asyncio.CancelledError as error:
             if inc.killed:
                 raise
+            item = NOTHING  # its reply will hold the error, and the error holds this frame
             self._crash(inc, error)
         except FOR_THE_HOST:
             raise
         except Unhandled as error:
             self._refuse(inc, error)
         except BaseException as error:  # noqa: BLE001 - whatever a user's handler raises is a crash
+            item = NOTHING  # as above
             self._crash(inc, error)
         else:
             if not inc.fenced:
                 inc.current = NOTHING
                 self._rest(inc)
 
-    def _arm(self, inc: Incarnation) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    def _arm(self, inc: Incarnation, receive: Any = None) -> Callable[[Any], Coroutine[Any, Any, Any]]:
         """Find what handles a message; wrap it unless it is an ``async def``, whose call runs no code yet."""
         assert inc.actor is not None
-        receive: Any = inc.actor.receive
+        if receive is None:
+            receive = inc.actor.receive
         if not (inspect.iscoroutinefunction(receive) or is_dispatcher(receive)):
             receive = functools.partial(_await, receive)
         inc.receive = receive
         return inc.receive
+
+    def become(self, inc: Incarnation, receive: Callable[[Any], Any] | None) -> None:
+        """Handle what comes after the message in hand with `receive`; None is the actor's own."""
+        if inc.fenced or self._inc is not inc or inc.actor is None:
+            return
+        self._arm(inc, receive)
+        if self._mailbox is not None:
+            self._mailbox.push(nudge())
+            if self.idle:
+                self.awaken()
 
     async def _metered(self, meter: Meter, receive: Callable[[Any], Any], envelope: Envelope) -> object:
         token = meter.begin(self, envelope)
@@ -192,12 +209,13 @@ class HandlingCell(MailCell):
         else:
             carrier.below = scheduler.top
             scheduler.top = carrier
-        inc.current = NOTHING
         if inc.ending is None and not box.normal and not box.rush:
+            inc.current = NOTHING
             self.idle = True
-        else:
-            self._rest(inc)
-        return answer
+            return answer
+        item, inc.current = inc.current, NOTHING
+        self._rest(inc)
+        return item if type(item) is Envelope else answer  # it was stashed: the answer is still owed
 
     def _failed_now(self, inc: Incarnation, error: BaseException) -> None:
         """The handler has raised on its asker's stack; raises what the asker hears if that is not a crash."""
@@ -210,10 +228,15 @@ class HandlingCell(MailCell):
 
     def _suspended(self, inc: Incarnation, carrier: Carrier, yielded: Any) -> Envelope:
         """Let `carrier` carry on the handler in hand."""
-        envelope = inc.current = Envelope(inc.current, reply=self.scheduler.loop.create_future())
+        if type(inc.current) is Envelope:  # it was stashed before it suspended: what it returns answers nobody
+            envelope = inc.current
+            carrier.envelope = Envelope(NOTHING)
+        else:
+            envelope = inc.current = carrier.envelope = Envelope(inc.current, reply=self.scheduler.loop.create_future())
+            if inc.extras is not None and inc.extras.asked is not None and envelope.reply is not None:
+                inc.extras.asked(envelope.reply)
         inc.handled += 1
         self.scheduler.made -= 1
-        carrier.envelope = envelope
         carrier.adopt(yielded, inc.context, inc.name)
         inc.runner = carrier.task
         return envelope
@@ -261,6 +284,8 @@ class HandlingCell(MailCell):
             failure = self._crashed_error(error)
             failure.__cause__ = error
             self._bounce_item(item, DeadLetterReason.CRASHED, failure)
+            if type(item) is Envelope and item.stashed:
+                item.reply = NOBODY  # wherever it waits now, it is passed over: what was in hand is never tried again
 
     def _crashed_error(self, error: BaseException) -> ActorCrashed:
         return ActorCrashed(

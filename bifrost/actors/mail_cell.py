@@ -17,12 +17,13 @@ from bifrost.actors import events
 from bifrost.actors.carrier import NOTHING
 from bifrost.actors.cell import Cell
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import Crash, ExitReason
+from bifrost.actors.exit_reason import Crash, ExitReason, Normal
 from bifrost.actors.incarnation import Incarnation
-from bifrost.actors.mailbox import Envelope, MailboxQueue, OnRestart, Overflow
+from bifrost.actors.mailbox import Envelope, Lane, MailboxQueue, OnRestart, Overflow
+from bifrost.actors.stash import nudge
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate
-from bifrost.errors import ActorRestarted, MailboxFull
+from bifrost.errors import ActorRestarted, AskTimeout, MailboxFull
 
 if TYPE_CHECKING:
     from bifrost.actors.child_spec import ChildSpec
@@ -165,6 +166,25 @@ class MailCell(Cell):
             self._begin_end(self._inc, Crash(error))
         return False
 
+    def drain(self) -> None:
+        """End the incarnation that will have handled what is queued now."""
+        if self._takes_mail:
+            last = nudge()
+            last.lane = Lane.NORMAL
+            last.on_taken = self._drained
+            self.mailbox.push(last)
+            self.regate()
+            if self.idle:
+                self.awaken()
+
+    def _drained(self) -> None:
+        if self._inc is not None:
+            self.stop_self(self._inc, Normal())
+
+    @abstractmethod
+    def stop_self(self, inc: Incarnation, reason: ExitReason) -> None:
+        """End the incarnation after the message in hand."""
+
     def put_unbounded(self, envelope: Envelope, inc: Incarnation) -> None:
         """Take a timer's message or a notice, past the bound; only `inc`, which asked for it, will see it."""
         if self._takes_mail:
@@ -239,9 +259,28 @@ class MailCell(Cell):
         self.regate()
         if fate is not Fate.RESTART:
             self._flush(DeadLetterReason.STOPPED)
-        elif self.mailbox.settings.on_restart is OnRestart.DROP:
+        elif self._mailbox is None:
+            return
+        elif self._mailbox.settings.on_restart is OnRestart.DROP:
             error = ActorRestarted(f"{self.path} was restarted before it saw the request; it is safe to send it again")
             self._flush(DeadLetterReason.RESTARTING_DROP, error)
+        else:
+            for envelope in self._mailbox.take_out(self._is_unwanted):
+                self._is_over(envelope)
+            self.regate()
+
+    def _is_unwanted(self, envelope: Envelope) -> bool:
+        if envelope.is_dead:
+            return envelope.on_taken is None  # else it is no message, but asks for something to be done in its turn
+        return envelope.expires is not None and envelope.expires <= self.system.loop.time()
+
+    def _is_over(self, envelope: Envelope) -> bool:
+        """True if nobody wants the message handled any more; if nobody has been told, this tells."""
+        if not self._is_unwanted(envelope):
+            return False
+        error = AskTimeout(f"{self.path}: the request waited until its time was over; it was not handled")
+        self._bounce(envelope, DeadLetterReason.TTL, error)
+        return True
 
     def _flush(self, reason: DeadLetterReason, error: Exception | None = None) -> None:
         for item in self._mailbox.clear() if self._mailbox is not None else ():

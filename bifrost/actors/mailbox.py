@@ -78,7 +78,7 @@ class Mailbox:
 class Envelope:
     """One message on its way, with what is owed for it; a plain `tell` of the NORMAL lane travels without one."""
 
-    __slots__ = ("bounded", "key", "lane", "message", "on_taken", "owner", "reply", "trace")
+    __slots__ = ("bounded", "expires", "key", "lane", "message", "on_taken", "owner", "reply", "stashed", "trace")
 
     def __init__(self, message: Any, *, reply: asyncio.Future[Any] | None = None, lane: Lane = Lane.NORMAL) -> None:
         self.message = message
@@ -86,6 +86,10 @@ class Envelope:
         self.lane = lane
         self.key: Hashable = None
         self.bounded = True
+        self.expires: float | None = None
+        """Loop time after which nobody wants it handled; for an ask, its deadline."""
+        self.stashed = False
+        """It was put aside by the handler that has it in hand."""
         self.on_taken: Callable[[], None] | None = None
         self.owner: object = None
         """The only incarnation that the message is for, if it asked for it itself."""
@@ -159,6 +163,37 @@ class MailboxQueue:
             if self._conflated is None:
                 self._conflated = {}
             self._conflated[envelope.key] = envelope
+
+    def push_front(self, envelope: Envelope) -> None:
+        """Put an unbounded envelope before all others of its lane."""
+        if envelope.lane is Lane.NORMAL:
+            self.limit += 1
+            self.normal.appendleft(envelope)
+            return
+        self.rush += 1
+        if envelope.lane is Lane.HIGH:
+            if self._high is None:
+                self._high = deque()
+            self._high.appendleft(envelope)
+        else:
+            if self._system is None:
+                self._system = deque()
+            self._system.appendleft(envelope)
+
+    def take_out(self, unwanted: Callable[[Envelope], bool]) -> list[Envelope]:
+        """Take the envelopes out for which `unwanted` is true, and return them; bare messages stay."""
+        taken: list[Envelope] = []
+        for queue in (self._system, self._high, self.normal):
+            if queue and any(type(item) is Envelope for item in queue):
+                gone = [item for item in queue if type(item) is Envelope and unwanted(item)]
+                if gone:
+                    kept = [item for item in queue if type(item) is not Envelope or not unwanted(item)]
+                    queue.clear()
+                    queue.extend(kept)
+                    taken += gone
+        for envelope in taken:
+            self.left(envelope)
+        return taken
 
     def conflate(self, envelope: Envelope) -> bool:
         """Give a queued message of the same key the new content; True if there was one."""

@@ -68,8 +68,14 @@ class ActorRef(Generic[M]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.cell.path} {self.cell.state.value} #{self.cell.incarnation}>"
 
-    def tell(self, message: M, *, lane: Lane = Lane.NORMAL) -> Delivery:
+    def tell(self, message: M, *, lane: Lane = Lane.NORMAL, ttl: float | None = None) -> Delivery:
         """Send and go on. Never raises, never waits; may be called from any thread.
+
+        Args:
+            message: what to send.
+            lane: priority.
+            ttl: seconds after which it is no longer to be handled: if its turn comes later, or the actor is being
+                restarted then, it becomes a dead letter `ttl`. None is for ever.
 
         Returns:
             ACCEPTED: it is in the mailbox. From a foreign thread: it is on its way there, and becomes a dead letter if
@@ -77,29 +83,32 @@ class ActorRef(Generic[M]):
             DROPPED: the mailbox is full. DEAD: the actor has stopped. Both publish a dead letter.
         """
         cell = self.cell
-        if lane is _NORMAL and get_ident() == cell.thread_id and not FENCES.up:
+        if lane is _NORMAL and ttl is None and get_ident() == cell.thread_id and not FENCES.up:
             inbox = cell.inbox
             if len(inbox) < cell.limit:
                 inbox.append(message)
                 if cell.idle:
                     cell.awaken()
                 return _ACCEPTED
-        return self._tell_slowly(message, lane)
+        return self._tell_slowly(message, lane, ttl)
 
-    def _tell_slowly(self, message: M, lane: Lane) -> Delivery:
+    def _tell_slowly(self, message: M, lane: Lane, ttl: float | None) -> Delivery:
         """Send whatever needs a look first: at the sender, the thread, the state, the overflow policy."""
         cell = self.cell
+        envelope = Envelope(message, lane=lane)
+        if ttl is not None:
+            envelope.expires = cell.system.loop.time() + ttl
         sender = CURRENT.get()
         fenced = sender is not None and sender.fenced
         if get_ident() != cell.thread_id:
             # A thread that an abandoned incarnation left behind carries its context, and is fenced like it.
-            return cell.tell_from_thread(Envelope(message, lane=lane), fenced=fenced)
+            return cell.tell_from_thread(envelope, fenced=fenced)
         if fenced:
             return cell.refuse_fenced(message)
-        return cell.put(Envelope(message, lane=lane))
+        return cell.put(envelope)
 
-    async def send(  # noqa: C901 - the short way is written out, because a call costs as much as the rest of it
-        self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL
+    async def send(  # noqa: C901, PLR0912 - the short way is written out, because a call costs as much as the rest of it
+        self, message: M, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL, ttl: float | None = None
     ) -> None:
         """Send, waiting for room: this is backpressure.
 
@@ -107,13 +116,14 @@ class ActorRef(Generic[M]):
             message: what to send.
             timeout: seconds to wait for room at most; None only where something else bounds the wait.
             lane: priority.
+            ttl: as for `tell`; it runs from the call.
 
         Raises:
             MailboxFull: there was no room by then, or the mailbox drops what does not fit; the actor has not seen it.
             ActorStopped: the actor has stopped; it has not seen it.
         """
         cell = self.cell
-        if lane is _NORMAL and get_ident() == cell.thread_id and not FENCES.up:
+        if lane is _NORMAL and ttl is None and get_ident() == cell.thread_id and not FENCES.up:
             inbox = cell.inbox
             if len(inbox) < cell.limit:
                 inbox.append(message)
@@ -122,6 +132,8 @@ class ActorRef(Generic[M]):
                 return
         self._check_caller()
         envelope = Envelope(message, lane=lane)
+        if ttl is not None:
+            envelope.expires = cell.system.loop.time() + ttl
         delivery = cell.put_or_wait(envelope)
         if isinstance(delivery, asyncio.Future):
             sender = CURRENT.get()
@@ -186,7 +198,7 @@ class ActorRef(Generic[M]):
             reply = answer.reply
             assert reply is not None
             if timeout is not None:
-                cell.scheduler.deadlines.add(reply, cell.path, timeout)
+                answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
             asker = CURRENT.get()
             try:
                 if asker is not None and asker.is_handling_here():
@@ -203,11 +215,12 @@ class ActorRef(Generic[M]):
             else:
                 asker = None
         reply = cell.system.loop.create_future()
+        envelope = Envelope(message, reply=reply, lane=lane)
         delivery: Delivery | asyncio.Future[None] = Delivery.DEAD
         if timeout is not None:
-            cell.scheduler.deadlines.add(reply, cell.path, timeout)
+            envelope.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
         try:
-            delivery = cell.put_or_wait(Envelope(message, reply=reply, lane=lane))
+            delivery = cell.put_or_wait(envelope)
             if delivery is Delivery.DEAD and not reply.done():
                 raise cell.stopped_error()
             if delivery is Delivery.DROPPED and not reply.done():
@@ -220,6 +233,18 @@ class ActorRef(Generic[M]):
                 cell.withdraw(delivery)
             _settle(reply)
             del reply  # as above
+
+    def drain(self) -> None:
+        """Let the actor handle what is queued now, and then end by itself with `Normal`.
+
+        Its restart type decides whether it is started again; what came later waits for that, or becomes dead letters.
+        A crash on the way does not cancel it. May be called from any thread; an actor that has ended ignores it.
+        """
+        loop = self.cell.system.loop
+        if get_ident() == self.cell.thread_id:
+            self.cell.drain()
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self.cell.drain)
 
     def kill(self) -> None:
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
