@@ -48,7 +48,11 @@ class PlanRunner(ABC):
         self._now = now
         out = self._steps = []
         kind = type(event)
-        if kind is steps.Started or kind is steps.Exited or kind is steps.StartFailed or kind is steps.Ignored:
+        if isinstance(event, steps.Started):
+            row = self.children.get(event.id)
+            if row is not None and row.status is _STARTING:
+                self._came_up(row)
+        elif kind is steps.Exited or kind is steps.StartFailed or kind is steps.Ignored:
             self._on_child(event)  # type: ignore[arg-type]  # told by the identity of its type, which mypy cannot follow
         elif kind is steps.StopSelf:
             self._on_stop_self(event)  # type: ignore[arg-type]  # as above
@@ -59,37 +63,33 @@ class PlanRunner(ABC):
 
     # What children report
 
-    def _on_child(self, event: steps.Report) -> None:
+    def _came_up(self, row: ChildRow) -> None:
+        row.status = _RUNNING
+        self.children.active += 1
+        if row.spec.backoff is not None:
+            row.started_at = self._now
+        self._waiting.discard(row.spec.id)
+
+    def _on_child(self, event: steps.StartFailed | steps.Ignored | steps.Exited) -> None:
         row = self.children.get(event.id)
         if row is None:
             return
         status = row.status
-        if status is _STARTING:
-            self._on_starting_child(row, event)
-        elif status is _STOPPING:
-            if not isinstance(event, steps.Started):
-                self._waiting.discard(event.id)
-                self._settle_stopped(row, row.stop_fate)
-        elif status is _RUNNING and isinstance(event, steps.Exited) and row.exited is None:
-            row.exited = event.reason
-            self.children.active -= 1
-            self._queue.append(event)
-
-    def _on_starting_child(self, row: ChildRow, event: steps.Report) -> None:
-        if isinstance(event, steps.Started):
-            row.status = _RUNNING
-            self.children.active += 1
-            if row.spec.backoff is not None:
-                row.started_at = self._now
+        if status is _STOPPING:
             self._waiting.discard(event.id)
-        elif isinstance(event, steps.StartFailed):
+            self._settle_stopped(row, row.stop_fate)
+        elif isinstance(event, steps.Exited):
+            if status is _RUNNING and row.exited is None:
+                row.exited = event.reason
+                self.children.active -= 1
+                self._queue.append(event)
+        elif status is _STARTING:
             row.status = _STOPPED
             self._waiting.discard(event.id)
-            self._start_failed(row, event.error)
-        elif isinstance(event, steps.Ignored):
-            row.status = _STOPPED
-            self._waiting.discard(event.id)
-            self._ignored(row)
+            if isinstance(event, steps.StartFailed):
+                self._start_failed(row, event.error)
+            else:
+                self._ignored(row)
 
     def _ignored(self, row: ChildRow) -> None:
         """The child is not to run: go on as if it had started, without it."""
