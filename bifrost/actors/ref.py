@@ -232,7 +232,7 @@ class ActorRef(Generic[M]):
             if isinstance(delivery, asyncio.Future) and not delivery.done():
                 cell.withdraw(delivery)
             _settle(reply)
-            del reply  # as above
+            del envelope, reply  # as above
 
     def drain(self) -> None:
         """Let the actor handle what is queued now, and then end by itself with `Normal`.
