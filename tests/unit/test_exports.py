@@ -14,7 +14,18 @@ import bifrost
 _MODULES = sorted(
     name for _, name, _ in pkgutil.walk_packages(bifrost.__path__, "bifrost.") if not name.endswith("__main__")
 )
-_OPTIONAL = ("aiomqtt", "paho", "sqlite_utils", "rich", "matplotlib", "pymodbus", "numpy", "tree_sitter", "pyarrow")
+_OPTIONAL = (
+    "aiomqtt",
+    "paho",
+    "sqlite_utils",
+    "rich",
+    "matplotlib",
+    "pymodbus",
+    "numpy",
+    "tree_sitter",
+    "pyarrow",
+    "opentelemetry",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in _MODULES if "._native._rust" not in name])
