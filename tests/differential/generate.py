@@ -8,7 +8,8 @@ Rows that cost no script anything:
 - Row "time": the period is longer than any script.
 - Row "mailbox over a restart": a child is told one thing, and only while it runs.
 - Row "reference over a restart": the trace names places in the tree; only a supervisor that is up is called.
-- Row "unknown field in a specification", row "budget per child, park, back-off": never used.
+- Row "unknown field in a specification", row "ignore", row "extra result of a start", row "registered names",
+  row "change at run time", row "links", row "budget per child, park, back-off, hold, replacement, store": never used.
 - Row "killing": workers can be cancelled; those that ignore a stop do not ignore that.
 - Row "killing a supervisor": only workers are killed, and a supervisor's own shutdown is infinity, as OTP asks for.
 - Row "crash in the stop hook": workers have none that raises.
