@@ -87,7 +87,8 @@ async def _reap_tasks(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> N
     abandoned: set[asyncio.Task[Any]] = set()
     # A task that ends may start another one, whose turn it then is; whoever goes on like that is abandoned.
     for last in (False, False, False, True):
-        tasks: list[asyncio.Task[Any]] = [task for task in inc.tasks or () if task not in abandoned]
+        # One that is done may still be in the set: its callback has not run, and this may go on without a turn.
+        tasks: list[asyncio.Task[Any]] = [task for task in inc.tasks or () if not task.done() and task not in abandoned]
         if not tasks:
             return
         for task in tasks:
@@ -95,7 +96,7 @@ async def _reap_tasks(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> N
         await inc.wait(tasks, GRACE_KILL)
         left = await inc.kill(tasks)
         if last:
-            left.update(task for task in inc.tasks or () if task not in abandoned)
+            left.update(task for task in inc.tasks or () if not task.done() and task not in abandoned)
         for task in left:
             _abandon(cell, inc, task, f"task {task.get_name().rpartition(':')[2]}", leaks)
         abandoned |= left

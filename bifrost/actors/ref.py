@@ -271,7 +271,10 @@ class ActorRef(Generic[M]):
 
     def _check_caller(self) -> Incarnation | None:
         if get_ident() != self.cell.thread_id:
-            raise ActorError(f"{self.cell.path}: only tell may be called outside the system's own event loop thread")
+            raise ActorError(
+                f"{self.cell.path}: only tell may be called outside the system's own event loop thread; from another "
+                "thread or loop go through a portal, see bifrost.actors.hosts"
+            )
         sender = CURRENT.get()
         if sender is not None and sender.fenced:
             raise ActorStopped("this incarnation was abandoned and is fenced; it can send nothing")

@@ -230,6 +230,12 @@ class ActorSystem:
         """
         return await asyncio.shield(self._begin_stop(self.stop_timeout if timeout is None else timeout))
 
+    async def wait_stopped(self) -> ExitReason:
+        """Return when the root has ended, for whatever reason, with that reason; others may wait as well."""
+        if self._ended is None:
+            raise ActorError(f"system {self.name!r} does not run yet; enter it with 'async with'")
+        return await asyncio.shield(self._ended)
+
     def _begin_stop(self, timeout: float) -> asyncio.Task[ShutdownReport]:
         if self._stopper is None:
             self._stopper = self.loop.create_task(self._stop(timeout), name=f"{self.name}:stop")

@@ -30,7 +30,7 @@ async def run_system(system: ActorSystem, *, started: Callable[[ActorSystem], ob
     async with system:
         if started is not None:
             started(system)
-        await _stopped(system)
+        await system.wait_stopped()
 
 
 async def system_child(group: asyncio.TaskGroup, system: ActorSystem) -> ActorSystem:
@@ -65,9 +65,3 @@ async def _run_child(system: ActorSystem, up: asyncio.Future[ActorSystem]) -> No
     finally:
         if not up.done():
             up.cancel()
-
-
-async def _stopped(system: ActorSystem) -> None:
-    ended = system._ended  # noqa: SLF001 - the runtime's own future; it is awaited, never touched
-    assert ended is not None, "the system runs"
-    await asyncio.wait([ended])

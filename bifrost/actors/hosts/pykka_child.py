@@ -33,7 +33,7 @@ __all__ = ["ask_pykka", "pykka_child"]
 
 _log = logging.getLogger("bifrost.actors")
 
-_LOOK_EVERY: Final = 1.0  # seconds between two looks at the thread, for an end that no hook reported
+_LOOK_EVERY: Final = 0.5  # seconds between two looks at the thread, for an end that no hook reported
 _LAST_LINES: Final = 0.002  # seconds between two looks at a thread that is about to end
 
 
@@ -169,9 +169,11 @@ class _PykkaChild(Actor[Any]):
         try:
             limit = None if self._shutdown == INFINITY else max(self._shutdown - 0.1, 0.5)
             async with asyncio.timeout(limit):
-                await asyncio.wait([self._link.dead])
-                while self._link.is_alive:  # noqa: ASYNC110 - a thread has no event of its end
-                    await asyncio.sleep(_LAST_LINES)
+                while self._link.is_alive:
+                    if self._link.dead.done():
+                        await asyncio.sleep(_LAST_LINES)  # a thread has no event of its end
+                    else:
+                        await asyncio.wait([self._link.dead], timeout=_LOOK_EVERY)
         except TimeoutError:
             raise ActorError(
                 f"the pykka actor did not stop in {self._shutdown:g} s; its thread {self._link.thread_name} goes on"

@@ -34,7 +34,7 @@ async def test_the_failure_of_a_sibling_ends_the_tree_in_order() -> None:
         await asyncio.sleep(0.02)
         raise BOOM
 
-    with pytest.raises(ExceptionGroup) as failed:
+    with pytest.raises(ExceptionGroup) as failed:  # noqa: PT012 - the failure of a whole block is what is tested
         async with asyncio.TaskGroup() as group:
             system = ActorSystem("plant", [worker("a", recorder), worker("b", recorder), worker("c", recorder)])
             await system_child(group, system)
@@ -53,7 +53,7 @@ async def test_a_tree_that_gives_up_fails_the_group() -> None:
         finally:
             sibling.set()
 
-    with pytest.raises(ExceptionGroup) as failed:
+    with pytest.raises(ExceptionGroup) as failed:  # noqa: PT012 - the failure of a whole block is what is tested
         async with asyncio.TaskGroup() as group:
             system = await system_child(group, ActorSystem("plant", [worker("a")], intensity=0))
             group.create_task(wait())

@@ -27,7 +27,7 @@ def test_a_portal_leaves_nothing_behind() -> None:
     """Thread, loop and executor threads of a portal are gone when close returns, and the tree stopped in reverse."""
     recorder = Recorder()
 
-    async def job(actor: Actor[Any]) -> str:
+    async def job(_: Actor[Any]) -> str:
         return await asyncio.to_thread(lambda: threading.current_thread().name)
 
     with no_thread_left():
@@ -60,7 +60,7 @@ def test_close_may_be_repeated_from_any_thread() -> None:
 def test_close_in_the_own_thread_is_refused() -> None:
     """An actor that closes its own portal gets an error that says what to do; close_soon is what it may call."""
 
-    async def close(actor: Actor[Any]) -> str:
+    async def close(_: Actor[Any]) -> str:
         with pytest.raises(ActorError, match="close_soon"):
             portal.close()
         with pytest.raises(ActorError, match="close_soon"):
@@ -117,7 +117,7 @@ def test_a_loop_that_cannot_be_made_is_told() -> None:
 
 
 def test_a_start_that_takes_too_long_is_given_up() -> None:
-    """start raises TimeoutError at its deadline, and what had started is stopped."""
+    """A start raises TimeoutError at its deadline, and what had started is stopped."""
     recorder = Recorder()
 
     class Slow(Actor[Any]):
@@ -208,7 +208,12 @@ def test_many_posts_cost_few_wake_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = portal.system.loop
     wakes: list[object] = []
     original = loop.call_soon_threadsafe
-    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *a, **k: (wakes.append(a), original(*a, **k))[1])
+
+    def wake(*args: Any, **options: Any) -> object:
+        wakes.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
     blocked = portal.ask("a", "block", timeout=20)
     wait_until(lambda: not portal.is_responsive(0.02))
     wakes.clear()
@@ -368,7 +373,7 @@ def test_a_job_that_blocks_a_thread_is_reported() -> None:
 
 @pytest.mark.parametrize("interrupt", [SystemExit(3), KeyboardInterrupt()])
 def test_an_interrupt_from_an_actor_goes_to_the_host(interrupt: BaseException) -> None:
-    """SystemExit or KeyboardInterrupt out of a handler is no crash: the tree stops in order and the host hears of it."""
+    """SystemExit or KeyboardInterrupt out of a handler is no crash: the tree stops in order, and the host hears."""
     recorder = Recorder()
     with no_thread_left():
         down: Future[BaseException | None] = Future()
@@ -401,7 +406,7 @@ def test_two_portals_do_not_see_each_other() -> None:
 async def test_aclose_leaves_the_hosts_loop_free() -> None:
     """A coroutine on another loop closes the portal while its own loop goes on."""
 
-    async def slow(actor: Actor[Any]) -> None:
+    async def slow(_: Actor[Any]) -> None:
         await asyncio.sleep(0.2)
 
     portal = Portal(ActorSystem("plant", [worker("a")])).start()

@@ -95,7 +95,7 @@ def test_an_exception_of_the_block_ends_the_tree_in_order() -> None:
 def test_a_tree_that_gives_up_fails_the_next_call_and_the_block() -> None:
     """SupervisorGaveUp comes from the next call that waits and from the end of the block."""
     recorder = Recorder()
-    with no_thread_left(), pytest.raises(SupervisorGaveUp, match="boom") as gave_up:  # noqa: SIM117 - what is inside differs
+    with no_thread_left(), pytest.raises(SupervisorGaveUp, match="boom") as gave_up:  # noqa: PT012 - the failure of a whole block is what is tested
         with PortalSystem("plant", [worker("a", recorder), worker("b", recorder)], intensity=0) as system:
             system.tell("a", BOOM)
             wait_until(lambda: not system.portal.is_running)
@@ -110,7 +110,7 @@ def test_a_tree_that_gives_up_fails_the_next_call_and_the_block() -> None:
 def test_the_blocks_own_exception_is_the_cause_of_the_trees() -> None:
     """If both fail, SupervisorGaveUp is raised and carries the block's exception."""
     error = RuntimeError("the host failed too")
-    with pytest.raises(SupervisorGaveUp) as gave_up, PortalSystem("plant", [worker("a")], intensity=0) as system:
+    with pytest.raises(SupervisorGaveUp) as gave_up, PortalSystem("plant", [worker("a")], intensity=0) as system:  # noqa: PT012 - the failure of a whole block is what is tested
         system.tell("a", BOOM)
         wait_until(lambda: not system.portal.is_running)
         raise error
@@ -124,12 +124,16 @@ def test_a_failed_start_comes_out_of_the_with() -> None:
         async def on_start(self) -> None:
             raise BOOM
 
-    with no_thread_left(), pytest.raises(StartFailed, match="bad"), PortalSystem("p", [ChildSpec(id="bad", start=Broken)]):
+    with (
+        no_thread_left(),
+        pytest.raises(StartFailed, match="bad"),
+        PortalSystem("p", [ChildSpec(id="bad", start=Broken)]),
+    ):
         raise AssertionError("entered")
 
 
 def test_every_wait_has_a_deadline() -> None:
-    """ask and send end in time with their errors, and a blocked loop is named instead of waited for."""
+    """Every ask and send ends in time with their errors, and a blocked loop is named instead of waited for."""
     recorder = Recorder()
     small = Mailbox(capacity=1)
     with PortalSystem("plant", [worker("a", recorder, shutdown=0.1, mailbox=small)], stop_timeout=1) as system:
@@ -143,7 +147,7 @@ def test_every_wait_has_a_deadline() -> None:
         system.portal.post(system.ref("a"), "block")
         wait_until(lambda: not system.portal.is_responsive(0.02))
         begun = time.monotonic()
-        with pytest.raises(AskTimeout, match="release.wait"):
+        with pytest.raises(AskTimeout, match=r"release\.wait"):
             system.ask("a", 1, timeout=0.1)
         assert time.monotonic() - begun < 3
         recorder.release.set()
@@ -152,7 +156,7 @@ def test_every_wait_has_a_deadline() -> None:
 def test_blocking_calls_are_refused_in_the_systems_own_thread() -> None:
     """An actor that uses the facade would wait for itself: it gets an error that says what to do."""
 
-    async def ask(actor: Actor[Any]) -> None:
+    async def ask(_: Actor[Any]) -> None:
         with pytest.raises(ActorError, match="await the ref's method"):
             system.ask("b", 1)
 
@@ -173,7 +177,7 @@ def test_a_ref_in_a_foreign_thread_tells_and_does_not_ask() -> None:
 def test_two_systems_of_one_name_live_side_by_side() -> None:
     """The end of one is not noticed by the other."""
     with PortalSystem("plant", [worker("a")]) as one:
-        with pytest.raises(SupervisorGaveUp), PortalSystem("plant", [worker("a")], intensity=0) as two:
+        with pytest.raises(SupervisorGaveUp), PortalSystem("plant", [worker("a")], intensity=0) as two:  # noqa: PT012 - the failure of a whole block is what is tested
             two.tell("a", BOOM)
             wait_until(lambda: not two.portal.is_running)
         assert one.ask("a", 1) == 1
