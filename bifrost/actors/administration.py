@@ -14,7 +14,7 @@ from abc import abstractmethod
 from bifrost.actors import steps
 from bifrost.actors.child_spec import ChildSpec, check_child_specs
 from bifrost.actors.child_table import ChildRow, ChildStatus
-from bifrost.actors.job import Job, JobKind
+from bifrost.actors.job import Job, JobKind, Phase
 from bifrost.actors.plan_runner import PlanRunner
 from bifrost.actors.steps import Fate, Refusal, Verb
 from bifrost.actors.strategy import AutoShutdown, Strategy, SupervisorFlags
@@ -54,6 +54,38 @@ class Administration(PlanRunner):
         else:
             self._job = Job(JobKind.ADD, event.token)
             self._start(self.children.add(spec))
+
+    def add_now(self, spec: ChildSpec) -> ChildRow | None:
+        """Take a child up that is started at once: the short way of `steps.StartChild`, when nothing else is going on.
+
+        None if there is something to wait for or to refuse: then the ordinary way says what. Otherwise `up_now` or
+        `wait_for` has to follow before the next input.
+        """
+        if (
+            self._job is not None
+            or self._queue
+            or self._waiting
+            or self.phase is not Phase.RUNNING
+            or self.flags.max_children is not None
+            or spec.significant
+            or spec.id in self.children
+        ):
+            return None
+        row = self.children.add(spec)
+        row.status = ChildStatus.STARTING
+        return row
+
+    def up_now(self, row: ChildRow, now: float) -> None:
+        """The child that `add_now` has taken up runs."""
+        row.status = ChildStatus.RUNNING
+        self.children.active += 1
+        if row.spec.backoff is not None:
+            row.started_at = now
+
+    def wait_for(self, row: ChildRow, token: int) -> None:
+        """Its start takes longer: the call is answered when `steps.Started` comes."""
+        self._job = Job(JobKind.ADD, token)
+        self._waiting.add(row.spec.id)
 
     def _call(self, call: steps.AdminCall) -> None:
         row = self.children.get(call.id)

@@ -85,7 +85,12 @@ class SupervisorRef(ActorRef[Any]):
         if spec.__class__ is not ChildSpec:
             (spec,) = check_child_specs([spec])
         await self._ready()
-        call = self.cell.call(spec.id, steps.StartChild(0, spec), spec)
+        cell = self.cell
+        call = cell.start_now(spec) if cell.state is ActorState.RUNNING else None
+        if isinstance(call, ActorRef):
+            return call
+        if call is None:
+            call = cell.call(spec.id, steps.StartChild(0, spec), spec)
         ref = await call.result(spec.start_timeout + _QUEUE if timeout is None else timeout)
         assert ref is not None, "it has just started"
         return ref

@@ -27,6 +27,7 @@ from bifrost.actors.handling_cell import HandlingCell
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.ref import ActorRef
+from bifrost.actors.stash import take_back
 from bifrost.actors.state import ActorState, Down
 from bifrost.actors.steps import Fate
 
@@ -124,8 +125,12 @@ class WorkerCell(HandlingCell):
         self.is_up()
         event = events.ActorStarted if inc.number == 1 else events.ActorRestarted
         self.system.publish(event, self.path, incarnation=inc.number)
-        assert self.parent is not None
-        self.parent.feed(steps.Started(self.spec.id))
+        parent = self.parent
+        assert parent is not None
+        if parent.starting_now is self:
+            parent.starting_now = None
+        else:
+            parent.feed(steps.Started(self.spec.id))
         self._rest(inc)
 
     def _ignored(self, inc: Incarnation) -> None:
@@ -236,6 +241,7 @@ class WorkerCell(HandlingCell):
         self._fail_current(inc, reason.error if isinstance(reason, Crash) else TimeoutError(str(reason)))
         for watched in inc.watching or ():
             watched.remove_watcher(self, inc)
+        take_back(inc)
         self.last_reason = reason
         self._inc = None
         if not leaks:
