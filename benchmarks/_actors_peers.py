@@ -7,10 +7,12 @@ raises `MissingPeer` with the command that installs it. None has a bounded mailb
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import importlib.metadata
 import itertools
 import socket
+import sys
 import threading
 import time
 from typing import Any
@@ -34,11 +36,20 @@ _LONG = 120.0  # seconds that a round may take at most
 
 
 def load(module: str) -> Any:
-    """Import an optional peer; its types are unknown here."""
+    """Import an optional peer; its types are unknown here.
+
+    What it brings along (xoscar: pandas and scipy) is taken out of the garbage collector's sight, so that it costs
+    nobody's round a longer collection.
+    """
+    if module in sys.modules and sys.modules[module] is not None:
+        return sys.modules[module]
     try:
-        return importlib.import_module(module)
+        loaded = importlib.import_module(module)
     except ImportError:
         raise MissingPeer(f"pip install {module.partition('.')[0]}") from None
+    gc.collect()
+    gc.freeze()
+    return loaded
 
 
 def versions() -> str:
