@@ -56,7 +56,9 @@ class Explanation:
         lines = [f"{self.path}: {self.state.value}, incarnation {self.incarnation}, {doing}"]
         if self.mailbox_depth:
             lines[0] += f"; {self.mailbox_depth} {'message waits' if self.mailbox_depth == 1 else 'messages wait'}"
-        lines += [f"  at {line}" for line in self.stack]
+        for line in self.stack:
+            place = line.lstrip()
+            lines.append(f"  {line[: -len(place)]}at {place}")
         lines += [f"  {wait}" for wait in self.waits]
         if self.is_ring:
             lines.append("  this is a ring: nobody in it goes on before a deadline passes")
