@@ -129,6 +129,11 @@ def test_backoff_starts_over_after_a_stable_time() -> None:
     made.crash("a")
     made.advance(1)
     assert made.starts["a"] == 4
+    made.crash("a")
+    made.advance(9)
+    assert made.starts["a"] == 4
+    made.advance(1)
+    assert made.starts["a"] == 5
 
 
 def test_backoff_jitter_is_seeded() -> None:

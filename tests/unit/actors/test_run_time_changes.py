@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +24,9 @@ from bifrost.actors import (
     SpecStoreFailed,
     Strategy,
     Supervisor,
+    SupervisorRef,
 )
+from bifrost.actors.admin_call import PendingCall
 from bifrost.errors import ActorStopped, AlreadyStarted, ChildNotFound, NameNotFound, StartFailed
 from bifrost.testing import EventLog
 from tests.unit.actors.conformance.system_kit import (
@@ -169,6 +172,33 @@ async def test_a_replacement_may_have_another_name() -> None:
             names.whereis("old")
 
 
+async def test_a_changed_name_is_taken_at_the_next_start() -> None:
+    """What runs goes on under its old name; when it starts again the old name is free and it has the new one."""
+    async with ActorSystem(children=[worker("a", name="old")]) as system:
+        ref, names = system.ref("a"), system.registry
+        await system.root.change([worker("a", name="new")])
+        assert names.whereis("old") == ref
+        await end(ref, Killed())
+        assert names.names(ref) == ["new"]
+
+
+async def test_a_changed_list_outlives_every_restart() -> None:
+    """Of the supervisor, of the one above it, and of a change of the supervisor's own specification there."""
+    spec = Supervisor.spec("s", workers("ab"))
+    middle = Supervisor.spec("m", [spec])
+    async with ActorSystem(children=[middle]) as system:
+        await system.supervisor("m/s").change(workers("bc"))
+        system.ref("m").kill()
+        await turn()
+        assert [info.id for info in system.supervisor("m/s").which_children()] == ["c", "b"]
+        await system.supervisor("m").change([dataclasses.replace(spec, shutdown=9.0)])
+        system.ref("m/s").kill()
+        await turn()
+        assert [info.id for info in system.supervisor("m/s").which_children()] == ["c", "b"]
+        await system.supervisor("m").replace_child(Supervisor.spec("s", workers("d")))
+        assert [info.id for info in system.supervisor("m/s").which_children()] == ["d"]
+
+
 async def test_a_replacement_waits_its_turn_and_its_time() -> None:
     """Calls made meanwhile are served afterwards; an own deadline ends only the wait."""
     async with ActorSystem(children=[worker("a", stop_takes=4)]) as system:
@@ -240,6 +270,23 @@ async def test_a_stored_child_that_does_not_start_leaves_the_others_alone() -> N
             ("bad", "parked"),
             ("a", "running"),
         ]
+
+
+async def test_a_store_outlives_a_supervisor_that_is_gone() -> None:
+    """Terminating the supervisor forgets none of its children: one that starts under its path has them again."""
+    store = MemorySpecStore()
+    async with ActorSystem(children=[DynamicSupervisor.spec("outer")]) as system:
+        outer = system.supervisor("outer")
+        inner = DynamicSupervisor.spec("d", store=store)
+        for _ in range(2):
+            ref = await outer.start_child(inner)
+            assert isinstance(ref, SupervisorRef)
+            if not ref.which_children():
+                await ref.start_child(worker("a"))
+            await outer.terminate_child("d")
+            assert [spec.id for spec in store.load("outer/d")] == ["a"]
+        await outer.start_child(inner)
+        assert await system.ref("outer/d/a").ask("back") == "back"
 
 
 class BrokenStore(MemorySpecStore):
@@ -326,7 +373,18 @@ async def test_a_store_may_write_to_a_folder(tmp_path: Path) -> None:
         assert await system.ref("d/plain").ask("hi") == "hi"
 
 
-# Calls that are answered at once
+# Calls
+
+
+async def test_an_answer_in_the_last_moment_counts() -> None:
+    """What was decided in the turn in which the time was over is no timeout."""
+    call = PendingCall("a")
+    asyncio.get_running_loop().call_later(1, call.succeed, None)
+    assert await call.result(1) is None
+    late = PendingCall("a")
+    with pytest.raises(TimeoutError):
+        await late.result(1)
+    late.succeed(None)  # nobody waits any more, and that is no error
 
 
 async def test_a_call_that_need_not_wait_takes_no_turn_of_the_loop() -> None:

@@ -174,6 +174,10 @@ def test_59_new_flags_are_in_force_at_once() -> None:
     assert made.change(strategy=Strategy.ONE_FOR_ALL, intensity=1) == "ok"
     made.crash("a")
     assert made.take_log() == ["a crash", "stop b", "start a", "start b"]
+    assert made.change(period=1.0) == "ok"
+    made.advance(1.1)
+    made.crash("a")
+    assert made.exit_reason is None
 
 
 # Scale
