@@ -10,7 +10,9 @@ its incarnation, which is fenced: what it still sends or answers is refused. The
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic
 
 from bifrost.actors.actor import Actor, M
@@ -19,6 +21,7 @@ from bifrost.actors.blocking_context import BlockingContext
 from bifrost.actors.exit_reason import ExitReason
 from bifrost.actors.handler_table import HandlerTable, Unhandled
 from bifrost.actors.handlers import message_types
+from bifrost.actors.incarnation import FOR_THE_HOST
 from bifrost.errors import ActorError, HandlerError, HandlerTimeout
 
 __all__ = ["BlockingActor", "BlockingShell"]
@@ -60,7 +63,7 @@ class BlockingActor(Generic[M]):
 
     def __init_subclass__(cls, *, partial: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in ("on_start", "receive", "on_stop", "unhandled"):
+        for name in ("on_start", "on_restart", "receive", "on_stop", "handover", "unhandled"):
             if inspect.iscoroutinefunction(getattr(cls, name)):
                 raise HandlerError(f"{cls.__qualname__}.{name} must be a plain function: it runs in a thread")
         plain = cls.receive is not BlockingActor.receive
@@ -70,6 +73,15 @@ class BlockingActor(Generic[M]):
 
     def on_start(self) -> object:
         """Get ready; as `Actor.on_start`, in the thread."""
+
+    def on_restart(self, reason: ExitReason, handover: Any) -> object:
+        """Get ready after an earlier incarnation has ended; as `Actor.on_restart`, in the thread."""
+        del reason, handover
+        return self.on_start()
+
+    def handover(self) -> Any:
+        """Say what the next incarnation is to be given; as `Actor.handover`, in the thread, after `on_stop`."""
+        return None
 
     def receive(self, message: M) -> object:
         """Handle one message; what is returned answers an `ask`. Without an override, `@handles_blocking` decides."""
@@ -96,6 +108,7 @@ class BlockingShell(Actor[Any]):
     def __init__(self, body: BlockingActor[Any]) -> None:
         self.body = body
         self._thread: ActorThread | None = None
+        self._handed: Callable[[], Any] | None = None
 
     @property
     def thread(self) -> ActorThread | None:
@@ -104,6 +117,17 @@ class BlockingShell(Actor[Any]):
 
     async def on_start(self) -> object:
         """Make the thread and run the body's `on_start` in it."""
+        return await self._begin(self.body.on_start)
+
+    async def on_restart(self, reason: ExitReason, handover: Any) -> object:
+        """Make the thread and run the body's `on_restart` in it."""
+        return await self._begin(self.body.on_restart, reason, handover)
+
+    def handover(self) -> Any:
+        """What the body's `handover` has returned or raised in the thread."""
+        return None if self._handed is None else self._handed()
+
+    async def _begin(self, hook: Callable[..., object], *args: Any) -> object:
         inc = self.ctx.life
         stuck = sum(leak.path == self.ctx.path for leak in self.ctx.system.leaks)
         if stuck >= self.body.max_stuck_threads:
@@ -113,12 +137,12 @@ class BlockingShell(Actor[Any]):
             )
         name = f"{self.ctx.path}#{inc.number}"
         # A copy: a context can be entered by one thread at a time, and the loop enters the incarnation's own.
-        thread = ActorThread(self.ctx.system.loop, name, inc.context.copy(), lambda: inc.fenced)
+        thread = ActorThread(self.ctx.system.loop, name, inc.own_context().copy(), lambda: inc.fenced)
         self._thread = thread
         inc.more().on_ending = lambda: thread.ask_to_stop(now=False)
         self.body.ctx = BlockingContext(self.ctx, thread, lambda: self.ctx.is_over)
         try:
-            return await self._run(thread, None, self.body.on_start)
+            return await self._run(thread, None, hook, *args)
         except BaseException:
             thread.close()
             raise
@@ -129,14 +153,28 @@ class BlockingShell(Actor[Any]):
         return await self._run(self._thread, self.body.handler_timeout, self.body.receive, message)
 
     async def on_stop(self, reason: ExitReason) -> None:
-        """Run the body's `on_stop` in the thread and end the thread."""
+        """Run the body's `on_stop`, and its `handover` if it has one, in the thread, and end the thread."""
         thread = self._thread
+        inc = self.ctx.life
         assert thread is not None
         try:
             await self._run(thread, None, self.body.on_stop, reason)
         finally:
-            if not self.ctx.life.fenced:
+            if not inc.fenced:
+                await self._keep_handover(thread)
                 await thread.join()
+
+    async def _keep_handover(self, thread: ActorThread) -> None:
+        if type(self.body).handover is BlockingActor.handover:
+            return
+        try:
+            value = await self._run(thread, None, self.body.handover)
+        except (asyncio.CancelledError, *FOR_THE_HOST):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised where the runtime asks for the hand-over
+            self._handed = functools.partial(_raise, error)
+        else:
+            self._handed = lambda: value
 
     async def _run(self, thread: ActorThread, limit: float | None, hook: Any, *args: Any) -> object:
         """Run a hook in the thread.
@@ -165,6 +203,10 @@ class BlockingShell(Actor[Any]):
         if cancelled:
             raise asyncio.CancelledError
         return done.result().unwrap()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 async def _outlast(inc: Any, done: asyncio.Future[Any]) -> None:

@@ -38,27 +38,14 @@ _NORMAL = Normal()
 class Cell(ABC):
     """What workers and supervisors have in common."""
 
-    __slots__ = (
-        "_history",
-        "_running_waiters",
-        "_watchers",
-        "idle",
-        "inbox",
-        "incarnation",
-        "last_crash",
-        "last_reason",
-        "limit",
-        "parent",
-        "path",
-        "ref",
-        "restarts",
-        "scheduler",
-        "spec",
-        "state",
-        "system",
-        "thread_id",
-        "will_restart",
-    )
+    # Defaults stand here and not in slots: most cells never set most of them, and a start costs what it sets.
+    restarts: int = 0
+    last_crash: str | None = None
+    last_reason: ExitReason = _NORMAL
+    will_restart: bool = False
+    _watchers: dict[tuple[WorkerCell, Incarnation], int] | None = None
+    _running_waiters: list[asyncio.Future[None]] | None = None
+    _history: deque[PastLife] | None = None
 
     def __init__(self, system: ActorSystem, parent: SupervisorCell | None, spec: ChildSpec, path: str) -> None:
         self.system = system
@@ -75,13 +62,6 @@ class Cell(ABC):
         """It runs, and has neither mail nor a handler in hand."""
         self.state = ActorState.STARTING
         self.incarnation = 0
-        self.restarts = 0
-        self.last_crash: str | None = None
-        self.last_reason: ExitReason = _NORMAL
-        self.will_restart = False
-        self._watchers: dict[tuple[WorkerCell, Incarnation], int] | None = None
-        self._running_waiters: list[asyncio.Future[None]] | None = None
-        self._history: deque[PastLife] | None = None
         self.ref: ActorRef[Any] = self.make_ref()
 
     @abstractmethod
@@ -206,7 +186,9 @@ class Cell(ABC):
         """Publish that a message was not handled."""
         if self.system.meter is not None:
             self.system.meter.dropped(self, message, reason)
-        self.system.dead_letter(self.path, message, reason)
+        start: object = self.spec.start
+        name = getattr(start, "__qualname__", type(start).__name__)
+        self.system.dead_letter(self.path, message, reason, actor_class=name)
 
     # Watching
 
@@ -243,6 +225,7 @@ class Cell(ABC):
             watcher.notify_down(incarnation, self._down())
         if not self.will_restart:
             self.system.registry.release(self)
+            self.system.handed_over.pop(self, None)
             waiters, self._running_waiters = self._running_waiters, None
             for waiter in waiters or ():
                 if not waiter.done():

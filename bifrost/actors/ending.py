@@ -54,7 +54,7 @@ async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
     if inc.started and not leaks and inc.actor is not None and type(inc.actor).on_stop is not Actor.on_stop:
         assert inc.ending is not None
         name = f"{cell.path}#{inc.number}:on_stop"
-        closer = loop.create_task(_call_on_stop(cell, inc, inc.ending), name=name, context=inc.context)
+        closer = loop.create_task(_call_on_stop(cell, inc, inc.ending), name=name, context=inc.own_context())
         await asyncio.sleep(0)  # its first step, however hurried the stop: a task cancelled before it never runs
         await inc.wait([closer], max(deadline - loop.time(), GRACE_KILL))
         await _put_down(cell, inc, closer, "on_stop", leaks)

@@ -111,6 +111,7 @@ class HandlingCell(MailCell):
     def _arm(self, inc: Incarnation, receive: Any = None) -> Callable[[Any], Coroutine[Any, Any, Any]]:
         """Find what handles a message; wrap it unless it is an ``async def``, whose call runs no code yet."""
         assert inc.actor is not None
+        inc.own_context()
         if receive is None:
             receive = inc.actor.receive
         if not (inspect.iscoroutinefunction(receive) or is_dispatcher(receive)):

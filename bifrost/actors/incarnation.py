@@ -61,76 +61,49 @@ FENCES: Final = _Fences()
 class Incarnation:
     """What belongs to one life of a cell and ends with it."""
 
-    __slots__ = (
-        "_name",
-        "actor",
-        "announced",
-        "asking",
-        "cell",
-        "context",
-        "ctx",
-        "current",
-        "draining",
-        "ender",
-        "ending",
-        "extras",
-        "fenced",
-        "forced",
-        "handled",
-        "killed",
-        "number",
-        "quiet",
-        "receive",
-        "runner",
-        "sending",
-        "start_info",
-        "started",
-        "tasks",
-        "timers",
-        "watching",
-        "yields",
-    )
+    # Defaults stand here and not in slots: most lives never set most of them, and a start costs what it sets.
+    _name: str | None = None
+    owns_context: bool = False
+    actor: Actor[Any] | None = None
+    ctx: ActorContext | None = None
+    asking: Cell | None = None
+    """Whose answer the handler waits for, if it does."""
+    quiet: asyncio.Future[None] | None = None
+    """Done when no handler is in hand any more; for whoever ends the incarnation."""
+    ender: asyncio.Task[None] | None = None
+    start_info: object = None
+    """What `on_start` returned."""
+    extras: Extras | None = None
+    started: bool = False
+    """`on_start` has returned, so `on_stop` is owed."""
+    announced: bool = False
+    """The supervisor has been told that it runs."""
+    killed: bool = False
+    fenced: bool = False
+    forced: asyncio.Future[None] | None = None
+    tasks: set[asyncio.Task[Any]] | None = None
+    timers: Timers | None = None
+    watching: set[Any] | None = None
+    sending: tuple[Cell, asyncio.Future[None]] | None = None
+    """Where the handler waits for room, if it does."""
+    yields: bool = False
+    """Stopped for the sake of a sibling that failed, to be started again."""
 
     def __init__(self, cell: WorkerCell, number: int, context: Context) -> None:
         self.cell = cell
         self.number = number
-        self._name: str | None = None
         self.context = context
-        context.run(CURRENT.set, self)
-        self.actor: Actor[Any] | None = None
-        self.ctx: ActorContext | None = None
-        self.asking: Cell | None = None
-        """Whose answer the handler waits for, if it does."""
+        """In which its code runs; says so itself once `own_context` was asked for."""
         self.runner: asyncio.Task[None] | None = None
         """The task that carries on a handler, or an `on_start`, that has suspended."""
         self.receive: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
         """What handles the next message; set when the first one comes."""
-        self.quiet: asyncio.Future[None] | None = None
-        """Done when no handler is in hand any more; for whoever ends the incarnation."""
-        self.ender: asyncio.Task[None] | None = None
         self.current: Any = NOTHING
         """The message in hand: bare, in its `Envelope`, or `NOTHING`."""
-        self.start_info: object = None
-        """What `on_start` returned."""
         self.handled = 0
         """Messages taken so far."""
         self.ending: ExitReason | None = None
-        self.extras: Extras | None = None
-        self.started = False
-        """`on_start` has returned, so `on_stop` is owed."""
-        self.announced = False
-        """The supervisor has been told that it runs."""
         self.draining = False
-        self.killed = False
-        self.fenced = False
-        self.forced: asyncio.Future[None] | None = None
-        self.tasks: set[asyncio.Task[Any]] | None = None
-        self.timers: Timers | None = None
-        self.watching: set[Any] | None = None
-        self.sending: tuple[Cell, asyncio.Future[None]] | None = None
-        """Where the handler waits for room, if it does."""
-        self.yields = False
-        """Stopped for the sake of a sibling that failed, to be started again."""
 
     def wait_for_room(self, cell: Cell, waiter: asyncio.Future[None]) -> None:
         """Note that a send waits; what the handler of a stopped incarnation holds gets in at once."""
@@ -158,6 +131,13 @@ class Incarnation:
         if self._name is None:
             self._name = f"{self.cell.path}#{self.number}"
         return self._name
+
+    def own_context(self) -> Context:
+        """The context in which `CURRENT` is this incarnation; an actor that never had a message needs none."""
+        if not self.owns_context:
+            self.owns_context = True
+            self.context.run(CURRENT.set, self)
+        return self.context
 
     def cut_loose(self, context: Context) -> None:
         """Let go of everything: it has ended, and a thousand of them must not wait for the garbage collector.
@@ -237,7 +217,7 @@ class Incarnation:
 
     def spawn(self, cell: WorkerCell, coro: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Start a task that ends with this incarnation."""
-        task = cell.system.loop.create_task(coro, name=name, context=self.context.copy())
+        task = cell.system.loop.create_task(coro, name=name, context=self.own_context().copy())
         if self.tasks is None:
             self.tasks = set()
         self.tasks.add(task)

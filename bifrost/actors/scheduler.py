@@ -179,11 +179,12 @@ class Scheduler:
 
     def step(self, inc: Incarnation, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[None] | None:
         """Make the first step of `coro` now; if it suspends, return the task that carries it on."""
+        context = inc.own_context()
         carrier = self.take()
         carrier.owner = inc
         previous = swap_current_task(self.loop, carrier.task)
         try:
-            yielded = inc.context.run(carrier.drive, coro)
+            yielded = context.run(carrier.drive, coro)
         except BaseException:
             swap_current_task(self.loop, previous)
             carrier.rearm()
@@ -194,7 +195,7 @@ class Scheduler:
             self.give_back(carrier)
             return None
         self.made -= 1
-        carrier.adopt(yielded, inc.context, inc.name)
+        carrier.adopt(yielded, context, inc.name)
         return carrier.task
 
     async def close(self) -> None:

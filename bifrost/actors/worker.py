@@ -25,6 +25,7 @@ from bifrost.actors.ending import end_incarnation
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure
 from bifrost.actors.handling_cell import HandlingCell
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
+from bifrost.actors.links import break_links
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.stash import take_back
@@ -56,6 +57,7 @@ class WorkerCell(HandlingCell):
 
     def launch(self) -> None:
         """Make a new instance and call its `on_start`."""
+        again = self.will_restart
         self.begin_incarnation()
         self._fate = Fate.UNDECIDED
         if self._mailbox is not None and self._mailbox.settings is not self.spec.mailbox:
@@ -63,11 +65,11 @@ class WorkerCell(HandlingCell):
         inc = self._inc = Incarnation(self, self.incarnation, self.system.context.copy())
         self.regate()
         if self.scheduler.has_room_now:
-            self._start(inc)
+            self._start(inc, again)
         else:
-            self.scheduler.add(functools.partial(self._start, inc))
+            self.scheduler.add(functools.partial(self._start, inc, again))
 
-    def _start(self, inc: Incarnation) -> None:
+    def _start(self, inc: Incarnation, again: bool) -> None:
         if self._inc is not inc or inc.ending is not None:
             return  # it was stopped before its turn came
         try:
@@ -80,10 +82,11 @@ class WorkerCell(HandlingCell):
         if actor is IGNORE:
             self._ignored(inc)
             return
-        if type(actor).on_start is Actor.on_start:
+        again = again and type(actor).on_restart is not Actor.on_restart
+        if not again and type(actor).on_start is Actor.on_start:
             self._started(inc)
             return
-        inc.runner = self.scheduler.step(inc, self._call_on_start(inc, actor))
+        inc.runner = self.scheduler.step(inc, self._call_on_start(inc, actor, again))
         if inc.runner is not None and inc.ending is None:
             inc.more().overdue = self.system.loop.call_later(self.spec.start_timeout, self._start_overdue, inc)
 
@@ -101,9 +104,12 @@ class WorkerCell(HandlingCell):
         inc.ctx = actor.ctx = ActorContext(self, inc)
         return actor
 
-    async def _call_on_start(self, inc: Incarnation, actor: Actor[Any]) -> None:
+    async def _call_on_start(self, inc: Incarnation, actor: Actor[Any], again: bool) -> None:
         try:
-            inc.start_info = await actor.on_start()
+            if again:
+                inc.start_info = await actor.on_restart(self.last_reason, self.system.handed_over.get(self))
+            else:
+                inc.start_info = await actor.on_start()
         except asyncio.CancelledError as error:
             if inc.killed:
                 raise
@@ -117,6 +123,8 @@ class WorkerCell(HandlingCell):
 
     def _started(self, inc: Incarnation) -> None:
         inc.started = True
+        if inc.number > 1:
+            self.system.handed_over.pop(self, None)
         if inc.extras is not None:
             inc.extras.in_time()
         if inc.ending is not None or inc.fenced:
@@ -242,9 +250,11 @@ class WorkerCell(HandlingCell):
         for watched in inc.watching or ():
             watched.remove_watcher(self, inc)
         take_back(inc)
+        break_links(inc, reason)
         self.last_reason = reason
         self._inc = None
         if not leaks:
+            self._hand_over(inc)
             inc.cut_loose(self.system.context)
         assert self.parent is not None
         if inc.announced:
@@ -253,6 +263,24 @@ class WorkerCell(HandlingCell):
         else:
             error = reason.error if isinstance(reason, StartFailure | Crash) else TimeoutError(str(reason))
             self.parent.feed(steps.StartFailed(self.spec.id, error))
+
+    def _hand_over(self, inc: Incarnation) -> None:
+        """Ask the instance that has ended what its successor is to be given, if there may be one."""
+        actor = inc.actor
+        if (
+            actor is None
+            or not inc.started
+            or type(actor).handover is Actor.handover
+            or self._fate not in (Fate.UNDECIDED, Fate.RESTART)
+        ):
+            return
+        try:
+            self.system.handed_over[self] = inc.own_context().run(actor.handover)
+        except FOR_THE_HOST:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a user's hook raises must not keep the actor down
+            self.system.publish(events.HandoverFailed, self.path, incarnation=inc.number, error=error)
+            _log.warning("%s: handover failed; the next incarnation gets None", self.path, exc_info=error)
 
     # Watching
 
