@@ -33,6 +33,7 @@ BifrostError
 │   ├── HandlerError            no: a handler is declared wrongly; the class was not made. Also a TypeError
 │   ├── NoHandler               no: the receiver handles no messages of this type
 │   ├── HandlerTimeout          ask: a blocking handler overran; it may still act
+│   ├── LinkedExit              the cause of a crash: an actor that this one was linked with has ended
 │   ├── NameTaken               later, or another name: somebody else has it (`.ref`)
 │   ├── NameNotFound            later: nobody has this name
 │   └── SupervisionError        an administrative call was refused
@@ -72,6 +73,7 @@ __all__ = [
     "HandlerTimeout",
     "LinkError",
     "LinkTimeout",
+    "LinkedExit",
     "MailboxFull",
     "MaxChildren",
     "MissingExtra",
@@ -283,6 +285,18 @@ class NoHandler(ActorError):
 
 class HandlerTimeout(ActorError):
     """A handler in a thread took longer than its `handler_timeout`; it may still act."""
+
+
+class LinkedExit(ActorError):
+    """An actor that this one was linked with has ended abnormally, and so this one ends too.
+
+    Attributes:
+        path: the other actor's path.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class NameTaken(ActorError):

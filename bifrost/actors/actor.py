@@ -5,7 +5,7 @@ In: messages. Out: whatever the actor does, through `self.ctx`. Not here: mailbo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bifrost.actors.exit_reason import ExitReason
 
@@ -36,6 +36,28 @@ class Actor(Generic[M]):
         It is bounded by the specification's `start_timeout` and must not wait for a remote device: an outage is a
         state, not a failed start. If it raises, it cleans up after itself: `on_stop` is not called.
         """
+
+    async def on_restart(self, reason: ExitReason, handover: Any) -> object:
+        """Get ready after an earlier incarnation has ended; calls `on_start` unless it is overridden.
+
+        The supervisor's restarts call it in the place of `on_start`. A start by hand after a stop for good does not.
+
+        Args:
+            reason: why the earlier incarnation ended, or why the last attempt to start failed.
+            handover: what `handover` of the last incarnation that ran returned; None if it returned nothing, raised,
+                or was abandoned.
+        """
+        del reason, handover
+        return await self.on_start()
+
+    def handover(self) -> Any:
+        """Say what the next incarnation is to be given: called once, when this one has ended and may be restarted.
+
+        `on_stop` has returned by then. Give what is known to be good, such as the number of the last batch sent: the
+        state as a whole is what the restart is meant to get rid of. It must not block; an exception is reported, and
+        then the next incarnation gets None.
+        """
+        return None
 
     async def receive(self, message: M) -> object:
         """Handle one message; what is returned answers an `ask`. An exception is a crash."""

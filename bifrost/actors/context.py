@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bifrost.actors.carrier import NOTHING
 from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.inline_deadline import inline_deadline
+from bifrost.actors.links import cut, join
 from bifrost.actors.mailbox import Envelope
 from bifrost.actors.stash import put_aside, take_back
 from bifrost.actors.timers import Timers
@@ -158,6 +159,30 @@ class ActorContext:
     def unbecome(self) -> None:
         """Let the actor's own `receive` handle the messages after this one."""
         self._cell.become(self._incarnation, None)
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Fall together with another actor: if one ends abnormally, so does the other, unless it traps exits.
+
+        The other crashes with `LinkedExit`. The link joins the present incarnations and ends with either; it works
+        across supervisors. If the other does not run at the moment, this counts as its abnormal end.
+
+        Raises:
+            ActorError: it is a supervisor, or belongs to another system.
+        """
+        join(self._incarnation, ref.cell)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Take a link back, from both sides."""
+        cut(self._incarnation, ref.cell)
+
+    @property
+    def trap_exits(self) -> bool:
+        """Whether the end of a linked actor, normal or not, comes as a message `Exit` instead of ending this one."""
+        return self._incarnation.extras is not None and self._incarnation.extras.traps
+
+    @trap_exits.setter
+    def trap_exits(self, value: bool) -> None:
+        self._incarnation.more().traps = value
 
     def stop(self, reason: ExitReason = _NORMAL) -> None:
         """End this actor after the message in hand; whether it is started again is up to its restart type."""

@@ -34,12 +34,14 @@ class DeadLetter:
         message: the message itself.
         reason: why.
         at: monotonic seconds.
+        actor_class: the name of the class, or of the function that makes the actor, whom it was for.
     """
 
     path: str
     message: object
     reason: DeadLetterReason
     at: float
+    actor_class: str = ""
 
 
 class DeadLetters:
@@ -52,11 +54,13 @@ class DeadLetters:
     def __init__(self, *, keep: int = 256) -> None:
         self._recent: deque[DeadLetter] = deque(maxlen=keep)
         self._counts: Counter[DeadLetterReason] = Counter()
+        self._by_class: Counter[tuple[str, DeadLetterReason]] = Counter()
 
     def add(self, letter: DeadLetter) -> None:
         """Count and keep one."""
         self._recent.append(letter)
         self._counts[letter.reason] += 1
+        self._by_class[letter.actor_class, letter.reason] += 1
 
     @property
     def recent(self) -> tuple[DeadLetter, ...]:
@@ -67,6 +71,14 @@ class DeadLetters:
     def counts(self) -> dict[str, int]:
         """How many since the system started, by reason."""
         return {reason.value: count for reason, count in self._counts.items()}
+
+    @property
+    def counts_by_class(self) -> dict[str, dict[str, int]]:
+        """How many since the system started, by actor class and reason."""
+        counts: dict[str, dict[str, int]] = {}
+        for (name, reason), count in self._by_class.items():
+            counts.setdefault(name, {})[reason.value] = count
+        return counts
 
     def __len__(self) -> int:
         return self._counts.total()

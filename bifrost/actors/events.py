@@ -26,6 +26,7 @@ __all__ = [
     "ConfigChanged",
     "DeadLettered",
     "EventStream",
+    "HandoverFailed",
     "IntensityExceeded",
     "LoopBlocked",
     "MailboxHighWater",
@@ -100,6 +101,14 @@ class ActorStopped(ActorEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopHookFailed(ActorEvent):
     """`on_stop` raised; nothing follows from it."""
+
+    incarnation: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverFailed(ActorEvent):
+    """`handover` raised; the next incarnation gets None."""
 
     incarnation: int
     error: BaseException

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from bifrost.actors.actor_path import ActorPath
 from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.scheduler import MAX_DEPTH
@@ -64,6 +65,16 @@ class ActorRef(Generic[M]):
 
     def __hash__(self) -> int:
         return id(self.cell)
+
+    def __reduce__(self) -> tuple[type[ActorPath], tuple[str, str]]:
+        """Pickle the path alone; see `ActorPath`."""
+        return ActorPath, (self.cell.system.name, self.cell.path)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.cell.path} {self.cell.state.value} #{self.cell.incarnation}>"

@@ -22,6 +22,7 @@ from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetter
 from bifrost.actors.events import ActorEvent, DeadLettered, EventStream
 from bifrost.actors.exit_reason import ExitReason, StartFailure
 from bifrost.actors.explain import Explanation, explain
+from bifrost.actors.links import cut, join
 from bifrost.actors.loop_clock import LoopClock
 from bifrost.actors.meter import Meter
 from bifrost.actors.ref import ActorRef
@@ -91,6 +92,7 @@ class ActorSystem:
         self.dead_letters = DeadLetters()
         self.rng = random.Random(seed)  # noqa: S311 - jitter, not secrets
         self.registry = Registry(self)
+        self.handed_over: dict[Cell, object] = {}
         self.companions: list[Companion] = [one for one in (telemetry, watchdog) if one is not None]
         self.is_stopping = False
         self.thread_id = 0
@@ -326,6 +328,24 @@ class ActorSystem:
         """What was abandoned since the system started and still runs, oldest first."""
         return tuple(self._leaks.values())
 
+    def link(self, one: ActorRef[Any], other: ActorRef[Any]) -> None:
+        """Link the present incarnations of two actors; see `ActorContext.link`.
+
+        Raises:
+            ActorStopped: the first one does not run.
+            ActorError: one of them is a supervisor or belongs to another system.
+        """
+        inc = one.cell.present
+        if inc is None:
+            raise one.cell.stopped_error()
+        join(inc, other.cell)
+
+    def unlink(self, one: ActorRef[Any], other: ActorRef[Any]) -> None:
+        """Take a link back, from both sides."""
+        inc = one.cell.present
+        if inc is not None:
+            cut(inc, other.cell)
+
     def explain(self, actor: ActorRef[Any] | str) -> Explanation:
         """What an actor is doing and why it does not go on: its handler's stack, whom it waits for, rings of waits.
 
@@ -372,9 +392,9 @@ class ActorSystem:
             clock = self.clock
             self.events.publish(event(path=path, at=clock.monotonic(), wall_ns=clock.time_ns(), **facts))
 
-    def dead_letter(self, path: str, message: object, reason: DeadLetterReason) -> None:
+    def dead_letter(self, path: str, message: object, reason: DeadLetterReason, *, actor_class: str = "") -> None:
         """Keep and publish a dead letter."""
-        self.dead_letters.add(DeadLetter(path, message, reason, self.clock.monotonic()))
+        self.dead_letters.add(DeadLetter(path, message, reason, self.clock.monotonic(), actor_class))
         self.publish(DeadLettered, path, message=message, reason=reason.value)
 
     def adopt_leak(self, task: asyncio.Task[Any], leak: Leak) -> None:
