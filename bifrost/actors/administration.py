@@ -76,7 +76,7 @@ class Administration(PlanRunner):
         return row
 
     def up_now(self, row: ChildRow, now: float) -> None:
-        """The child that `add_now` has taken up runs."""
+        """The child that `add_now` has taken up runs; `now` is looked at only if it has a back-off."""
         row.status = ChildStatus.RUNNING
         self.children.active += 1
         if row.spec.backoff is not None:

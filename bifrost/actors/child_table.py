@@ -35,6 +35,7 @@ _STARTING = ChildStatus.STARTING
 _RUNNING = ChildStatus.RUNNING
 _STOPPING = ChildStatus.STOPPING
 _UNDECIDED = Fate.UNDECIDED
+_WORKER = ChildType.WORKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,12 @@ class ChildTable:
 
     def add(self, spec: ChildSpec) -> ChildRow:
         """Append a row; the id must be new."""
-        assert spec.id not in self._rows
-        row = self._rows[spec.id] = ChildRow(spec)
-        self._count(row, 1)
+        child_id = spec.id
+        rows = self._rows
+        assert child_id not in rows
+        row = rows[child_id] = ChildRow(spec)
+        if spec.significant or spec.type is not _WORKER:
+            self._count(row, 1)
         return row
 
     def remove(self, child_id: str) -> None:

@@ -343,7 +343,7 @@ class SupervisorCell(Cell):
             kid.launch()
             outcome: ActorRef[Any] | PendingCall = kid.ref
             if self.starting_now is None:
-                self.core.up_now(row, self.system.loop.time())
+                self.core.up_now(row, 0.0 if spec.backoff is None else self.system.loop.time())
             else:
                 self._token += 1
                 outcome = self._calls[self._token] = PendingCall(spec.id, spec)

@@ -84,8 +84,10 @@ class SupervisorRef(ActorRef[Any]):
         """
         if spec.__class__ is not ChildSpec:
             (spec,) = check_child_specs([spec])
-        await self._ready()
+        self._check_caller()
         cell = self.cell
+        if cell.state is ActorState.RESTARTING:
+            await self.wait_running()
         call = cell.start_now(spec) if cell.state is ActorState.RUNNING else None
         if isinstance(call, ActorRef):
             return call
