@@ -58,37 +58,25 @@ class ChildCounts:
 class ChildRow:
     """One child: its specification and where it stands."""
 
-    __slots__ = (
-        "attempt",
-        "awaits_group",
-        "counted",
-        "due",
-        "exited",
-        "held",
-        "spec",
-        "started_at",
-        "status",
-        "stop_fate",
-        "window",
-    )
+    # Defaults stand here and not in slots: most children never set most of them, and a start costs what it sets.
+    exited: ExitReason | None = None
+    """Set while an exit waits in the core's queue: the process is gone, the supervisor has not looked yet."""
+    attempt: int = 0
+    started_at: float = 0.0
+    """When it came up last; kept only where a back-off asks how long it ran."""
+    due: float | None = None
+    counted: bool = False
+    """The attempt that is due has been counted against the budget."""
+    window: IntensityWindow | None = None
+    stop_fate: Fate = _UNDECIDED
+    awaits_group: bool = False
+    """Stopped as part of a group restart that has not yet started it again."""
+    held: bool = False
+    """Stopped by hand, to stay so until it is started by hand."""
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.status = _STOPPED
-        self.exited: ExitReason | None = None
-        """Set while an exit waits in the core's queue: the process is gone, the supervisor has not looked yet."""
-        self.attempt = 0
-        self.started_at = 0.0
-        """When it came up last; kept only where a back-off asks how long it ran."""
-        self.due: float | None = None
-        self.counted = False
-        """The attempt that is due has been counted against the budget."""
-        self.window: IntensityWindow | None = None
-        self.stop_fate = _UNDECIDED
-        self.awaits_group = False
-        """Stopped as part of a group restart that has not yet started it again."""
-        self.held = False
-        """Stopped by hand, to stay so until it is started by hand."""
 
     @property
     def is_alive(self) -> bool:

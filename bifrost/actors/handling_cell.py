@@ -33,8 +33,6 @@ __all__ = ["HandlingCell"]
 class HandlingCell(MailCell):
     """A cell that handles its mail."""
 
-    __slots__ = ()
-
     @abstractmethod
     def _note_crash(self, inc: Incarnation, error: BaseException) -> None:
         """Tell the world that it crashed."""

@@ -26,9 +26,7 @@ from bifrost.actors.steps import Fate
 from bifrost.errors import ActorRestarted, AskTimeout, MailboxFull
 
 if TYPE_CHECKING:
-    from bifrost.actors.child_spec import ChildSpec
-    from bifrost.actors.supervisor_cell import SupervisorCell
-    from bifrost.actors.system import ActorSystem
+    pass
 
 __all__ = ["MailCell"]
 
@@ -40,15 +38,11 @@ _TELL_FULL_EVERY = 1.0  # seconds between two `MailboxHighWater` of one actor
 class MailCell(Cell):
     """A cell with a mailbox."""
 
-    __slots__ = ("_fate", "_inc", "_mailbox", "_senders", "_tell_full_at")
-
-    def __init__(self, system: ActorSystem, parent: SupervisorCell, spec: ChildSpec, path: str) -> None:
-        super().__init__(system, parent, spec, path)
-        self._mailbox: MailboxQueue | None = None
-        self._inc: Incarnation | None = None
-        self._tell_full_at = 0.0
-        self._fate = Fate.UNDECIDED
-        self._senders: deque[tuple[asyncio.Future[None], Envelope]] | None = None
+    _mailbox: MailboxQueue | None = None
+    _inc: Incarnation | None = None
+    _tell_full_at = 0.0
+    _fate = Fate.UNDECIDED
+    _senders: deque[tuple[asyncio.Future[None], Envelope]] | None = None
 
     @abstractmethod
     def _burst(self) -> None:

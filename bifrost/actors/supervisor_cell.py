@@ -26,8 +26,8 @@ from bifrost.actors.supervisor_ref import SupervisorRef, refusal_error
 from bifrost.errors import ActorError, ActorStopped, AlreadyStarted, ChildSpecError, NameTaken, StartFailed
 
 if TYPE_CHECKING:
-    from bifrost.actors.ref import ActorRef
     from bifrost.actors.mailbox import Envelope
+    from bifrost.actors.ref import ActorRef
     from bifrost.actors.system import ActorSystem
 
 __all__ = ["SupervisorCell"]
@@ -39,19 +39,6 @@ _FAIR_SHARE = 64  # calls answered at once before the loop gets a turn
 
 class SupervisorCell(Cell):
     """One supervisor's place in the tree."""
-
-    __slots__ = (
-        "_alarms",
-        "_calls",
-        "_feeding",
-        "_forced",
-        "_inputs",
-        "_token",
-        "core",
-        "kids",
-        "plan",
-        "starting_now",
-    )
 
     def __init__(
         self, system: ActorSystem, parent: SupervisorCell | None, spec: ChildSpec, plan: SupervisorPlan, path: str

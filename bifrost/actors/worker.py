@@ -43,8 +43,6 @@ _log = logging.getLogger("bifrost.actors")
 class WorkerCell(HandlingCell):
     """One actor's place in the tree."""
 
-    __slots__ = ()
-
     def make_ref(self) -> ActorRef[Any]:
         """A plain ref."""
         return ActorRef(self)
