@@ -266,8 +266,10 @@ class _Draw:
 
     def _during(self, parent: str, siblings: list[str]) -> Finish | Call | StartChild:
         kind = self._rng.random()
-        if kind < 0.35:
+        if kind < 0.25:
             return self._finish(siblings)
+        if kind < 0.4:  # a nested supervisor acts while this one waits, and perhaps ends
+            return self._finish([path for path in self._workers if parent == "" or path.startswith(f"{parent}/")])
         if kind < 0.85:
             return self._call(parent)
         return self._start_child(parent)
@@ -290,7 +292,7 @@ def _is_comparable_hold(hold: Hold) -> bool:
     changing = {hold.path}
     for one in (hold.trigger, *hold.during):
         if isinstance(one, Finish):
-            changing.add(one.path)
+            changing |= {one.path[:at] for at in range(len(one.path)) if one.path[at] == "/"} | {one.path}
         elif isinstance(one, StartChild) and isinstance(one.spec, str):
             changing.add(join(one.parent, one.spec))
         elif isinstance(one, Call) and one.dynamic and join(one.parent, one.id) in changing:

@@ -130,7 +130,7 @@ do({hold, Path, Trigger, Ops, Outcome}, C, Root) ->
     receive
         {held, Path} ->
             Calls = [First | case ask(C, {is_up, parent(Path)}) of
-                                 true -> [begin_call(Op, C) || Op <- Ops];
+                                 true -> [begin_op(Op, parent(Path), C) || Op <- Ops];
                                  false -> []
                              end],
             note(C, ["release ", Path]),
@@ -166,6 +166,23 @@ begin_call(Call, C) ->
     Caller = spawn_link(fun() -> Player ! {answer, self(), call(Call, C)} end),
     await_waiting(Caller),
     Caller.
+
+%% Supervisors below the one that waits act meanwhile: wait until each of them has, from the bottom up.
+begin_op({finish, Path, How}, Held, C) ->
+    Words = finish(C, Path, How),
+    sync_up_to(Held, parent(Path), C),
+    {answered, Words};
+begin_op(Call, _Held, C) ->
+    begin_call(Call, C).
+
+sync_up_to(Held, Held, _C) ->
+    ok;
+sync_up_to(Held, Path, C) ->
+    case ask(C, {alive, supervisor, Path}) of
+        undefined -> ok;
+        Sup -> walk_until_still(C, Sup, Path)
+    end,
+    sync_up_to(Held, parent(Path), C).
 
 await_waiting(Caller) ->
     case process_info(Caller, [status, message_queue_len, current_function]) of
@@ -230,19 +247,22 @@ settle(Answers, C, Root) ->
 %% its own supervisor then does: only a walk during which nothing happens, and which meets nothing that is about to be
 %% restarted, is the last.
 walk_until_still(C, Root) ->
+    walk_until_still(C, Root, "").
+
+walk_until_still(C, Sup, Path) ->
     Before = ask(C, events),
-    Lines = walk(C, Root, ""),
+    Lines = walk(C, Sup, Path, Path),
     case ask(C, events) of
         Before ->
             case lists:any(fun(Line) -> Line =:= unstable end, Lines) of
-                true -> walk_until_still(C, Root);
+                true -> walk_until_still(C, Sup, Path);
                 false -> Lines
             end;
         _ ->
-            walk_until_still(C, Root)
+            walk_until_still(C, Sup, Path)
     end.
 
-walk(C, Sup, Path) ->
+walk(C, Sup, Path, Top) ->
     try {supervisor:which_children(Sup), supervisor:count_children(Sup)} of
         {Children, Counts} ->
             Named = lists:reverse([name(C, Path, Child) || Child <- Children]),
@@ -252,9 +272,9 @@ walk(C, Sup, Path) ->
                     end,
             [unstable || {_, restarting, _} <- Shown] ++
             [[title(Path), ":", [[" ", Id, "=", shown(Pid)] || {Id, Pid, _} <- Shown], " ", counted(C, Path, Counts)]
-             | lists:append([walk(C, Pid, join(Path, Id)) || {Id, Pid, supervisor} <- Shown, is_pid(Pid)])]
+             | lists:append([walk(C, Pid, join(Path, Id), Top) || {Id, Pid, supervisor} <- Shown, is_pid(Pid)])]
     catch
-        exit:_ when Path =:= "" -> ["no tree"];
+        exit:_ when Path =:= Top -> ["no tree"];
         exit:_ -> [unstable]
     end.
 

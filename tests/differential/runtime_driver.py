@@ -71,6 +71,7 @@ _STILL = 30.0  # virtual seconds after which nothing moves any more
 _SOON = 1.0  # virtual seconds in which a child that was told to end has ended
 _OVERSTAY = 0.03  # seconds that a child which ignores its shutdown is given
 _TIMEOUT = 5.0  # seconds that any other child is given
+_MOST_STARTS = 2_000  # of one script; the restarts of a failing child end with its supervisor's intensity
 _HELD = 1e6  # seconds that a start may wait for the script
 
 _REFUSALS: dict[type[ActorError], str] = {
@@ -94,9 +95,14 @@ _SHOWN = {ChildStatus.RUNNING: "running", ChildStatus.RESTARTING: "restarting", 
 
 
 def play_on_bifrost(script: Script) -> list[str]:
-    """Play the script and return its trace."""
-    with _quiet(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_Player(script).play())
+    """Play the script and return its trace; a run that breaks off ends it with the reason."""
+    player = _Player(script)
+    try:
+        with _quiet(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(player.play())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the trace shows where it happened
+        return [*player.lines, f"broke off: {type(error).__name__}: {error}"]
+    return player.lines
 
 
 @contextlib.contextmanager
@@ -143,7 +149,7 @@ class _Player:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._lines: list[str] = []
+        self.lines: list[str] = []
         self._numbers: Counter[str] = Counter()
         self._starts = {one.path: one for one in script.broken}
         self._templates = {path: one.children[0] for path, one in supervisors(script.tree) if one.is_dynamic}
@@ -161,7 +167,7 @@ class _Player:
         )
         self._system.events.subscribe(self._hear)
 
-    async def play(self) -> list[str]:
+    async def play(self) -> None:
         """Start the tree, give the commands, stop it."""
         up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done = asyncio.Event()
@@ -171,18 +177,17 @@ class _Player:
         try:
             await up
         except StartFailed as error:
-            self._lines.append(f"start failed: {_culprit(error)}")
+            self.lines.append(f"start failed: {_culprit(error)}")
             await host
-            return self._lines
+            return
         await self._settle([])
         for number, command in enumerate(self._script.commands, 1):
-            self._lines.append(f"> {number}")
+            self.lines.append(f"> {number}")
             await self._settle(await self._do(command))
-        self._lines.append("> stop")
+        self.lines.append("> stop")
         done.set()
         await host
-        self._lines.append("the tree is gone")
-        return self._lines
+        self.lines.append("the tree is gone")
 
     async def _host(self, up: asyncio.Future[None], done: asyncio.Event) -> None:
         try:
@@ -232,6 +237,8 @@ class _Player:
 
     async def starting(self, path: str) -> None:
         """Let a start fail, or wait."""
+        if self._numbers.total() > _MOST_STARTS:
+            await asyncio.get_running_loop().create_future()  # it would restart for ever
         if self._hold == path and self._held is None:
             self._held = asyncio.get_running_loop().create_future()
             outcome = await self._held
@@ -257,19 +264,19 @@ class _Player:
     def _hear(self, event: events.ActorEvent) -> None:
         path = event.path
         if isinstance(event, events.ActorStarted | events.ActorRestarted):
-            self._lines.append(f"start {path} #{self._number(path)}")
+            self.lines.append(f"start {path} #{self._number(path)}")
         elif isinstance(event, events.ActorStartFailed):
-            self._lines.append(f"fail {path} #{self._number(path)}")
+            self.lines.append(f"fail {path} #{self._number(path)}")
         elif isinstance(event, events.ActorIgnored):
-            self._lines.append(f"ignore {path} #{self._number(path)}")
+            self.lines.append(f"ignore {path} #{self._number(path)}")
         elif isinstance(event, events.SupervisorStarted):
-            self._lines.append(f"up {path} #{self._number(path)}")
+            self.lines.append(f"up {path} #{self._number(path)}")
         elif isinstance(event, events.ActorStopped):
-            self._lines.append(f"down {path} {_reason(event.reason)}")
+            self.lines.append(f"down {path} {_reason(event.reason)}")
         elif isinstance(event, events.SupervisorStopped):
             # The words that bifrost adds to a supervisor's own shutdown are for people.
             word = "shutdown" if isinstance(event.reason, Shutdown) else _reason(event.reason)
-            self._lines.append(f"down {path} {word}")
+            self.lines.append(f"down {path} {word}")
 
     def _number(self, path: str) -> int:
         self._numbers[path] += 1
@@ -277,9 +284,9 @@ class _Player:
 
     async def _settle(self, answers: list[str]) -> None:
         await asyncio.sleep(_STILL)
-        self._lines += [f"= {answer}" for answer in answers]
+        self.lines += [f"= {answer}" for answer in answers]
         root = self._system.root
-        self._lines += self._walk(root, "") if root.state is ActorState.RUNNING else ["no tree"]
+        self.lines += self._walk(root, "") if root.state is ActorState.RUNNING else ["no tree"]
 
     def _walk(self, ref: SupervisorRef, path: str) -> list[str]:
         dynamic = path in self._templates
@@ -348,7 +355,7 @@ class _Player:
             return
         for end in opening.ends:
             await self._finish(end)
-        self._lines.append(f"release {opening.path}")
+        self.lines.append(f"release {opening.path}")
         held.set_result(opening.outcome)
 
     async def _do_while_held(self, command: Hold) -> list[str]:
@@ -364,8 +371,8 @@ class _Player:
         is_up = parent is not None and parent.state is ActorState.RUNNING
         for one in command.during if is_up else ():
             calls.append(asyncio.create_task(self._words(one)))
-            await asyncio.sleep(_SOON)
-        self._lines.append(f"release {command.path}")
+            await asyncio.sleep(_STILL)
+        self.lines.append(f"release {command.path}")
         held.set_result(command.outcome)
         return [word for call in calls for word in await call]
 
@@ -384,11 +391,9 @@ class _Player:
                 spec = self._spec(self._templates[command.parent], path)
             else:
                 spec = self._spec(command.spec, join(command.parent, command.spec.id))
-            return await _word(supervisor.start_child(spec))
-        if not command.dynamic:
-            return await _word(getattr(supervisor, command.verb)(command.id))
-        word = await _word(getattr(supervisor, command.verb)(command.id))
-        return "ok or not_found" if word in {"ok", "not_found"} else word
+            return await _word(supervisor.start_child(spec, timeout=_HELD))
+        word = await _word(getattr(supervisor, command.verb)(command.id, timeout=_HELD))
+        return "ok or not_found" if command.dynamic and word in {"ok", "not_found"} else word
 
     def _supervisor(self, path: str) -> SupervisorRef | None:
         try:

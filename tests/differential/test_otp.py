@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bifrost.actors.child_table import ChildRow
 from bifrost.actors.intensity import IntensityWindow
 from bifrost.actors.plan_runner import PlanRunner
 from bifrost.actors.restart import SupervisionCore
@@ -74,14 +75,19 @@ def _only_the_failed_child(_core: SupervisionCore, child_id: str) -> list[str]:
     return [child_id]
 
 
+def _without_end(_core: SupervisionCore, _row: ChildRow) -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("broken", "name", "instead"),
     [
         (IntensityWindow, "add", _one_restart_too_many),
         (PlanRunner, "_plan_stop", _stops_in_start_order),
         (SupervisionCore, "_group", _only_the_failed_child),
+        (SupervisionCore, "_count", _without_end),
     ],
-    ids=["intensity off by one", "stops in start order", "every strategy is one_for_one"],
+    ids=["intensity off by one", "stops in start order", "every strategy is one_for_one", "restarts without end"],
 )
 def test_a_broken_core_is_found_and_reduced(
     otp: Otp, monkeypatch: pytest.MonkeyPatch, broken: type, name: str, instead: Callable[..., object]
