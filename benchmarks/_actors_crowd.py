@@ -85,9 +85,9 @@ def crowd_rows(setting: Setting, otp: Otp) -> list[Row]:
         rows.append(Row(what="crowd", unit="ms", ours=None, peer=peer, note=f"missing: {missing}"))
         theirs = [None] * 4
     for name, their in zip(("start", "tell", "ask", "stop"), theirs, strict=True):
-        rows.append(solo(f"{count:,} actors: {name} each", "ms", ours[name] * 1e3, peer=peer, theirs=their))
-    rows.append(solo(f"{count:,} actors: RSS of all, started", "MB", ours["fresh"]))
-    rows.append(solo(f"{count:,} actors: RSS of all, told and asked", "MB", ours["used"]))
+        rows.append(solo(f"{count:,} actors: {name} all", "ms", ours[name] * 1e3, peer=peer, theirs=their))
+    rows.append(solo(f"{count:,} actors: RSS, started", "MB", ours["fresh"]))
+    rows.append(solo(f"{count:,} actors: RSS, told and asked", "MB", ours["used"]))
     return rows
 
 

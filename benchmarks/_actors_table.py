@@ -61,7 +61,7 @@ class Bar:
     def text(self, unit: str) -> str:
         """The bar as the table prints it."""
         sign = "<=" if self.at_most else ">="
-        return f"{sign} {self.limit:g} x" if self.of_ratio else f"{sign} {_figure(self.limit, unit)}"
+        return f"{sign} {self.limit:g} x" if self.of_ratio else f"{sign} {self.limit:,g} {unit}"
 
     def is_reached(self, ours: float, ratio: float | None) -> bool:
         """Hold it against a result."""
