@@ -129,8 +129,9 @@ class WorkerCell(HandlingCell):
             return
         inc.announced = True
         self.is_up()
-        event = events.ActorStarted if inc.number == 1 else events.ActorRestarted
-        self.system.publish(event, self.path, incarnation=inc.number)
+        if self.system.events.has_subscribers:
+            event = events.ActorStarted if inc.number == 1 else events.ActorRestarted
+            self.system.publish(event, self.path, incarnation=inc.number)
         parent = self.parent
         assert parent is not None
         if parent.starting_now is self:
