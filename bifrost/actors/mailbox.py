@@ -201,6 +201,7 @@ class MailboxQueue:
         if queued is None:
             return False
         queued.message = envelope.message
+        queued.expires = envelope.expires
         return True
 
     def pop(self) -> Any:

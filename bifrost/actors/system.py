@@ -149,10 +149,10 @@ class ActorSystem:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         del traceback
-        host = self._host
+        host, self._host = self._host, None  # a root that gives up from here on has no block to cancel
         ours = self._gave_up is not None and host is not None and exc_type in (None, asyncio.CancelledError)
         if self._gave_up is not None and host is not None:
-            if exc_type is None:
+            if exc_type is not asyncio.CancelledError:
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(0)  # the cancellation that we sent may not have reached the block
             ours = host.uncancel() <= self._host_cancels and ours

@@ -137,6 +137,23 @@ async def test_tell_never_raises_whatever_the_key_function_does() -> None:
     assert seen == [{"tag": 1, "new": True}, "no tag"]
 
 
+async def test_a_message_that_replaces_another_has_its_own_time_to_live() -> None:
+    """What takes the place of a message that was soon too old is not too old with it."""
+    seen: list[Any] = []
+    mailbox = Mailbox(overflow=Overflow.CONFLATE, key=lambda message: message if callable(message) else message[0])
+    async with ActorSystem(children=[puppet(seen, mailbox=mailbox)]) as system:
+        ref = system.ref("a")
+        ref.tell(nap)
+        await asyncio.sleep(0.1)
+        ref.tell(("x", 1), ttl=0.1)
+        ref.tell(("x", 2))
+        ref.tell(("y", 1))
+        ref.tell(("y", 2), ttl=0.1)
+        await asyncio.sleep(2)
+        assert [(letter.message, letter.reason) for letter in system.dead_letters.recent] == [(("y", 2), "ttl")]
+    assert seen == [("x", 2)]
+
+
 async def test_none_and_other_odd_messages_are_messages() -> None:
     """Nothing that Python can hold is mistaken for the absence of a message."""
     seen: list[Any] = []

@@ -275,6 +275,38 @@ async def test_the_end_of_the_root_ends_the_system_and_the_host_hears_of_it() ->
     assert log == [("a stops: crash", 0.0), ("b stops: shutdown", 0.0)]
 
 
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_root_that_gives_up_while_its_block_is_left_cancels_nobody(turns: int, *, raises: bool) -> None:
+    """Whoever comes first, the end of the block or of the tree: no cancellation is left over, and no error is lost."""
+
+    class Own(Exception):
+        pass
+
+    async def fail(_: Puppet) -> None:
+        raise ValueError("broken")
+
+    async def host() -> str:
+        try:
+            async with ActorSystem(children=[puppet([])], intensity=0) as system:
+                system.ref("a").tell(fail)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if raises:
+                    raise Own  # noqa: TRY301 - it is the block that fails
+        except SupervisorGaveUp:
+            return "gave up"
+        except Own:
+            return "own error"
+        return "left"
+
+    task = asyncio.create_task(host())
+    await asyncio.wait([task])
+    assert not task.cancelled()
+    assert not task.cancelling()
+    assert task.result() in ("gave up", "own error" if raises else "left")
+
+
 async def test_infinity_waits_as_long_as_it_takes() -> None:
     """A worker with `INFINITY` may take an hour, within the system's own deadline."""
     log: list[tuple[str, float]] = []
