@@ -7,16 +7,18 @@ what it awaits, which actors it waits for, and whether these wait for it.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 
 from bifrost.actors.await_chain import describe_frame
 from bifrost.actors.cell import Cell
 from bifrost.actors.state import ActorState
-from bifrost.actors.waits import frames_of, handler_task, wait_chain
+from bifrost.actors.waits import frames_of, handler_task, thread_of, wait_chain
 from bifrost.actors.worker import WorkerCell
 
 __all__ = ["Explanation", "explain"]
 
+_THREADING = threading.__file__
 _RUNTIME = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with file names of code, which are strings
 
 
@@ -30,7 +32,7 @@ class Explanation:
         incarnation: which life, from 1.
         message: type of the message in hand; None if there is none.
         seconds: how long the handler or hook has been suspended; None if it has not.
-        stack: the handler's lines, outermost first; each task that it waits for is set in further.
+        stack: the handler's lines, outermost first; each task, or thread, that it waits for is set in further.
         waits: who waits for whom, from this actor on, in words.
         is_ring: true if the waits close to a ring: nobody in it goes on before a deadline passes.
         mailbox_depth: messages that wait.
@@ -83,6 +85,7 @@ def explain(cell: Cell) -> Explanation:
             while len(frames) > 1 and frames[0][1].f_code.co_filename.startswith(_RUNTIME):
                 frames.pop(0)
             stack = ["  " * depth + describe_frame(frame) for depth, frame in frames]
+            stack += [f"  {line}" for line in _lines_in_thread(cell)]
         for beside in inc.tasks or ():
             lines = [describe_frame(frame) for _, frame in frames_of(beside)]
             tasks.append(f"task {beside.get_name().rpartition(':')[2]}" + (f" at {lines[-1]}" if lines else ""))
@@ -100,3 +103,11 @@ def explain(cell: Cell) -> Explanation:
         tasks=tuple(sorted(tasks)),
         last_crash=cell.last_crash,
     )
+
+
+def _lines_in_thread(cell: Cell) -> list[str]:
+    """Where the thread of a blocking actor stands, without what starts every thread."""
+    thread = thread_of(cell)
+    lines = [] if thread is None else thread.stack()
+    own = next((number for number, line in enumerate(lines) if not line.startswith((_RUNTIME, _THREADING))), len(lines))
+    return [os.path.basename(line) for line in lines[own:]]  # noqa: PTH119 - a line of text that begins with a path

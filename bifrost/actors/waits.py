@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from bifrost.actors.actor_thread import ActorThread
 from bifrost.actors.admin_call import PendingCall
 from bifrost.actors.await_chain import await_chain
 from bifrost.actors.cell import Cell
@@ -19,7 +20,7 @@ from bifrost.actors.state import ActorState
 from bifrost.actors.supervisor_cell import SupervisorCell
 from bifrost.actors.worker import WorkerCell
 
-__all__ = ["Wait", "frames_of", "handler_task", "wait_chain", "waits_of"]
+__all__ = ["Wait", "frames_of", "handler_task", "thread_of", "wait_chain", "waits_of"]
 
 _DEEPEST = 50  # links of one chain of actors
 _TASKS = 100  # tasks that one handler's stack may branch into
@@ -89,9 +90,10 @@ def waits_of(cell: Cell) -> list[Wait]:
         words = {ActorState.STARTING: "the start of", ActorState.STOPPING: "the end of"}
         return [Wait(cell, words[kid.state], kid) for kid in cell.children() if kid.state in words]
     task = handler_task(cell)
+    tasks = [] if task is None else [task, *_calls_of_thread(cell)]
     found: dict[Wait, None] = {}
     ref: ActorRef[Any] | None = None
-    for _, frame in frames_of(task) if task is not None else ():
+    for frame in (frame for one in tasks for _, frame in frames_of(one)):
         own = frame.f_locals.get("self")
         if isinstance(own, ActorRef):
             ref = own  # its method waits, or what that calls
@@ -99,6 +101,21 @@ def waits_of(cell: Cell) -> list[Wait]:
         if what is not None and ref is not None:
             found[Wait(cell, what, ref.cell)] = None
     return list(found)
+
+
+def thread_of(cell: Cell) -> ActorThread | None:
+    """The thread in which the actor's handlers run, if it has one."""
+    actor = None if cell.present is None else cell.present.actor
+    thread = getattr(actor, "thread", None)
+    return thread if isinstance(thread, ActorThread) else None
+
+
+def _calls_of_thread(cell: Cell) -> list[asyncio.Task[Any]]:
+    """What the handler in the actor's thread waits for on the loop."""
+    inc = cell.present
+    if inc is None or thread_of(cell) is None:
+        return []
+    return [task for task in inc.tasks or () if task.get_name().endswith(":call")]
 
 
 def wait_chain(cell: Cell) -> tuple[list[Wait], bool]:

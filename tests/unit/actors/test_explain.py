@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from bifrost.actors import Actor, ActorSystem, ChildSpec, ExitReason, Mailbox, Supervisor
+from bifrost.actors import Actor, ActorRef, ActorSystem, ChildSpec, ExitReason, Mailbox, Supervisor
+from bifrost.actors.blocking import BlockingActor
 from bifrost.errors import ActorError, ChildNotFound
 
 
@@ -248,3 +250,38 @@ async def test_a_place_where_nothing_started_is_an_error() -> None:
     async with ActorSystem() as system:
         with pytest.raises(ChildNotFound, match="nothing has started at 'nobody'"):
             system.explain("nobody")
+
+
+class Blocked(BlockingActor[Any]):
+    """Waits in its thread until it is let go, or for another actor's answer."""
+
+    def __init__(self, release: threading.Event) -> None:
+        self.release = release
+
+    def receive(self, message: Any) -> object:
+        if isinstance(message, ActorRef):
+            return self.ctx.ask(message, "deep", timeout=1.0)
+        return self.release.wait(10)
+
+
+@pytest.mark.real_time
+async def test_a_handler_in_a_thread_is_shown_with_the_threads_stack() -> None:
+    """Where the blocking library stands, and whom the handler in the thread waits for."""
+    release = threading.Event()
+    blocked = ChildSpec(id="blocked", start=Blocked, args=(release,))
+    async with ActorSystem(children=[blocked, waiter("a")]) as system:
+        ref = system.ref("blocked")
+        waiting = asyncio.create_task(ref.ask("wait", timeout=20))
+        await asyncio.sleep(0.2)
+        found = system.explain("blocked")
+        assert found.message == "str"
+        assert any("in receive" in line and "test_explain.py" in line for line in found.stack)
+        assert "in wait" in found.stack[-1]
+        release.set()
+        assert await waiting is True
+        asking = asyncio.create_task(ref.ask(system.ref("a"), timeout=20))
+        await asyncio.sleep(0.2)
+        assert system.explain("blocked").waits == ("blocked waits for the answer of a",)
+        system.ref("a").kill()
+        with pytest.raises(ActorError):
+            await asking
