@@ -48,10 +48,11 @@ from bifrost.actors.events import (
 )
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Normal, Shutdown, StartFailure, is_abnormal
 from bifrost.actors.explain import Explanation
+from bifrost.actors.log_filter import ActorLogFilter
 from bifrost.actors.mailbox import Lane, Mailbox, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
-from bifrost.actors.snapshot import ActorSnapshot
+from bifrost.actors.snapshot import ActorSnapshot, PastLife
 from bifrost.actors.spec_store import MemorySpecStore, SpecStore
 from bifrost.actors.state import ActorState, Delivery, Down
 from bifrost.actors.strategy import AutoShutdown, FlagChanges, IntensityScope, OnExhausted, Strategy, SupervisorFlags
@@ -70,6 +71,7 @@ __all__ = [
     "ActorContext",
     "ActorCrashed",
     "ActorEvent",
+    "ActorLogFilter",
     "ActorIgnored",
     "ActorRef",
     "ActorRestarted",
@@ -115,6 +117,7 @@ __all__ = [
     "OnExhausted",
     "OnRestart",
     "Overflow",
+    "PastLife",
     "Restart",
     "RestartScheduled",
     "Shutdown",
