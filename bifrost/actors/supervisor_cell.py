@@ -10,17 +10,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bifrost.actors import events, steps
 from bifrost.actors.admin_call import PendingCall
 from bifrost.actors.cell import Cell
-from bifrost.actors.child_spec import INFINITY, ChildSpec, check_child_specs
+from bifrost.actors.child_spec import INFINITY, ChildSpec
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure
 from bifrost.actors.job import Phase
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate, Refusal
+from bifrost.actors.stored_specs import forget_stored, load_stored, save_stored
 from bifrost.actors.supervisor import SupervisorPlan
 from bifrost.actors.supervisor_ref import SupervisorRef, refusal_error
 from bifrost.errors import ActorError, ActorStopped, AlreadyStarted, ChildSpecError, NameTaken, StartFailed
@@ -67,7 +68,7 @@ class SupervisorCell(Cell):
         self.begin_incarnation()
         self._forced = False
         if self.incarnation > 1 or self.plan.store is not None:
-            self.core = self.plan.make_core(self.system.rng, stored=self._stored(), held=self.core.held_ids())
+            self.core = self.plan.make_core(self.system.rng, stored=load_stored(self), held=self.core.held_ids())
             for child_id in [known for known in self.kids if known not in self.core.children]:
                 self.kids.pop(child_id).settle(Fate.GONE)
         self._inputs.clear()
@@ -148,7 +149,7 @@ class SupervisorCell(Cell):
         elif isinstance(step, steps.Forget):
             self.kids.pop(step.id, None)
             if self.core.phase is Phase.RUNNING:  # else the supervisor ends, and what it had is to come back
-                self._store("remove", step.id)
+                forget_stored(self, step.id)
         else:
             self._do_own(step)
 
@@ -223,35 +224,6 @@ class SupervisorCell(Cell):
             changed=step.changed,
             removed=step.removed,
         )
-
-    # What was added at run time
-
-    def _stored(self) -> tuple[ChildSpec, ...]:
-        """What the store brings back; nothing if it cannot."""
-        store = self.plan.store
-        if store is None:
-            return ()
-        try:
-            return check_child_specs(store.load(self.path), auto_shutdown=self.plan.flags.auto_shutdown)
-        except Exception as error:  # noqa: BLE001 - a store is foreign code, and must not break the supervisor
-            self._store_failed("load", error)
-            return ()
-
-    def _store(self, operation: Literal["save", "remove"], child_id: str) -> None:
-        store = self.plan.store
-        if store is None:
-            return
-        try:
-            if operation == "remove":
-                store.remove(self.path, child_id)
-            elif (row := self.core.children.get(child_id)) is not None and not row.is_temporary:
-                store.save(self.path, row.spec)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._store_failed(operation, error)
-
-    def _store_failed(self, operation: str, error: Exception) -> None:
-        self.system.publish(events.SpecStoreFailed, self.path, operation=operation, error=error)
-        _log.error("%s: the store of specifications failed in %s", self.path, operation, exc_info=error)
 
     # Reports
 
@@ -365,7 +337,7 @@ class SupervisorCell(Cell):
             call.fail(refusal_error(step.refusal, self.path, child_id))
         elif error is None:
             if call.spec is not None:
-                self._store("save", child_id)
+                save_stored(self, child_id)
             # Now, not when the caller gets its turn: the child may be gone by then.
             kid = self.kids.get(child_id)
             call.succeed(None if kid is None else kid.ref)
