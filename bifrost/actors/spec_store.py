@@ -21,6 +21,8 @@ __all__ = ["MemorySpecStore", "SpecStore"]
 class SpecStore(Protocol):
     """Keeps the specifications of one or more dynamic supervisors, each under its path.
 
+    What is kept is what is to run: that a child is held, parked or in its back-off is known only to the process.
+
     A `ChildSpec` is plain data as far as `start`, `args`, `kwargs` and the mailbox's key are: one that is to be written
     down names its factory at the top level of a module (then it can be pickled), or the store keeps what it needs to
     make the specification again.

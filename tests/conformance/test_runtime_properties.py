@@ -20,6 +20,7 @@ from bifrost.actors import (
     ExitReason,
     IntensityScope,
     Mailbox,
+    MemorySpecStore,
     OnExhausted,
     Restart,
     Strategy,
@@ -84,7 +85,11 @@ OPERATIONS = st.one_of(
         st.sampled_from(["nothing", "nothing", "sleep", "crash", "stop", "task"]),
     ),
     st.tuples(st.just("wait"), st.just(""), st.sampled_from([0.0, 0.4, 2.0, 20.0])),
-    st.tuples(st.sampled_from(["terminate", "restart", "delete", "add"]), st.sampled_from(PATHS), st.just("")),
+    st.tuples(
+        st.sampled_from(["terminate", "hold", "restart", "delete", "add", "replace", "spoil", "change"]),
+        st.sampled_from(PATHS),
+        st.just(""),
+    ),
 )
 
 
@@ -100,7 +105,9 @@ def tree(world: World, strategy: Strategy, intensity: int) -> list[ChildSpec]:
             strategy=strategy,
             intensity=intensity,
         ),
-        DynamicSupervisor.spec("d", intensity_scope=IntensityScope.CHILD, on_exhausted=OnExhausted.PARK),
+        DynamicSupervisor.spec(
+            "d", intensity_scope=IntensityScope.CHILD, on_exhausted=OnExhausted.PARK, store=MemorySpecStore()
+        ),
     ]
 
 
@@ -143,8 +150,14 @@ class Script:
         spec = ChildSpec(id=child_id, start=Subject, args=(self.world,), mailbox=Mailbox(capacity=3))
         with contextlib.suppress(ActorError):
             supervisor = self.system.supervisor(above) if above else self.system.root
-            if verb == "terminate":
-                await supervisor.terminate_child(child_id)
+            if verb in ("terminate", "hold"):
+                await supervisor.terminate_child(child_id, hold=verb == "hold")
+            elif verb == "replace":
+                await supervisor.replace_child(spec)
+            elif verb == "spoil":
+                await supervisor.replace_child(ChildSpec(id=child_id, start=lambda: "no actor"))
+            elif verb == "change":
+                await supervisor.change([spec])
             elif verb == "restart":
                 await supervisor.restart_child(child_id)
             elif verb == "delete":

@@ -13,6 +13,7 @@ from bifrost.actors import (
     Shutdown,
     Strategy,
     SupervisorFlags,
+    steps,
 )
 from bifrost.actors.steps import Fate, Verb
 from bifrost.testing import CoreBench
@@ -344,6 +345,69 @@ def test_a_replacement_may_ignore() -> None:
     made.ignores = {"a"}
     assert made.replace(child("a")) == "ok"
     assert made.counts == [1, 1, 0, 1]
+
+
+# The short way of a start
+
+
+def test_the_short_way_of_a_start_leads_to_the_same_place() -> None:
+    """A child that was taken up at once behaves in everything that follows as one of an ordinary start_child."""
+    spec = child("b", backoff=Backoff(min=1, max=1, jitter=0, reset_after=5))
+    logs: list[list[str]] = []
+    for short in (False, True):
+        made = bench(children("a"), Strategy.ONE_FOR_ALL, intensity=5)
+        made.advance(100)
+        if short:
+            row = made.core.add_now(spec)
+            assert row is not None
+            made.alive.add("b")
+            made.core.up_now(row, made.now)
+        else:
+            assert made.add(spec) == "ok"
+        made.take_log()
+        assert made.counts == [2, 2, 0, 2]
+        for _ in range(2):
+            made.crash("b")
+            made.advance(1)
+        made.crash("a")
+        assert made.call(Verb.TERMINATE, "b") == "ok"
+        assert made.call(Verb.RESTART, "b") == "ok"
+        assert made.add(spec) == "already_started"
+        made.stop()
+        logs.append(made.take_log())
+    assert logs[0] == logs[1]
+
+
+def test_the_short_way_is_shut_when_there_is_something_to_say() -> None:
+    """A known id, a full or stopping supervisor, a significant child, or a job under way: the ordinary way answers."""
+    assert bench(children("a")).core.add_now(child("a")) is None
+    assert bench([]).core.add_now(child("a", TEMPORARY, significant=True)) is None
+    assert CoreBench((), SupervisorFlags(dynamic=True, max_children=5)).begin().core.add_now(child("a")) is None
+    assert CoreBench().core.add_now(child("a")) is None
+    made = bench(children("ab"))
+    made.slow_stops = {"a"}
+    made.call(Verb.TERMINATE, "a")
+    assert made.core.add_now(child("x")) is None
+    made.stop()
+    assert made.core.add_now(child("x")) is None
+
+
+def test_the_short_way_may_become_the_ordinary_one() -> None:
+    """A start that takes longer, fails or ignores is answered like any other."""
+    for report, answer, known in (
+        (steps.Started("a"), "ok", 1),
+        (steps.StartFailed("a", OSError()), "error", 0),
+        (steps.Ignored("a"), "ok", 1),
+    ):
+        made = bench([])
+        row = made.core.add_now(child("a"))
+        assert row is not None
+        made.core.wait_for(row, 7)
+        said = made.core.handle(report, made.now)
+        (reply,) = [step for step in said if isinstance(step, steps.AdminReply)]
+        assert (reply.token, reply.refusal) == (7, None)
+        assert ("ok" if reply.error is None else "error") == answer
+        assert len(made.core.children) == known
 
 
 # Ignoring, and stores
