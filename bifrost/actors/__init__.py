@@ -8,7 +8,11 @@ shell that runs it; `actor.py`, `context.py` and `ref.py` are what applications 
 """
 
 from bifrost.actors.actor import Actor
+from bifrost.actors.actor_path import ActorPath
 from bifrost.actors.backoff import Backoff
+from bifrost.actors.blocking import BlockingActor
+from bifrost.actors.blocking_context import BlockingContext, BlockingTimers
+from bifrost.actors.cancellable import cancellable
 from bifrost.actors.child_spec import (
     BRUTAL_KILL,
     IGNORE,
@@ -36,6 +40,7 @@ from bifrost.actors.events import (
     ConfigChanged,
     DeadLettered,
     EventStream,
+    HandoverFailed,
     IntensityExceeded,
     LoopBlocked,
     MailboxHighWater,
@@ -48,9 +53,13 @@ from bifrost.actors.events import (
 )
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Normal, Shutdown, StartFailure, is_abnormal
 from bifrost.actors.explain import Explanation
+from bifrost.actors.handlers import HandlingActor, handles, handles_blocking
+from bifrost.actors.links import Exit
 from bifrost.actors.log_filter import ActorLogFilter
 from bifrost.actors.mailbox import Lane, Mailbox, OnRestart, Overflow
 from bifrost.actors.ref import ActorRef
+from bifrost.actors.registry import NameChange, NameSubscription, Registry
+from bifrost.actors.request import Request
 from bifrost.actors.shutdown_report import Leak, ShutdownReport
 from bifrost.actors.snapshot import ActorSnapshot, PastLife
 from bifrost.actors.spec_store import MemorySpecStore, SpecStore
@@ -73,6 +82,7 @@ __all__ = [
     "ActorEvent",
     "ActorIgnored",
     "ActorLogFilter",
+    "ActorPath",
     "ActorRef",
     "ActorRestarted",
     "ActorSnapshot",
@@ -83,6 +93,9 @@ __all__ = [
     "ActorSystem",
     "AutoShutdown",
     "Backoff",
+    "BlockingActor",
+    "BlockingContext",
+    "BlockingTimers",
     "ChildCounts",
     "ChildInfo",
     "ChildLeaked",
@@ -100,9 +113,12 @@ __all__ = [
     "Down",
     "DynamicSupervisor",
     "EventStream",
+    "Exit",
     "ExitReason",
     "Explanation",
     "FlagChanges",
+    "HandlingActor",
+    "HandoverFailed",
     "Ignore",
     "IntensityExceeded",
     "IntensityScope",
@@ -113,11 +129,15 @@ __all__ = [
     "Mailbox",
     "MailboxHighWater",
     "MemorySpecStore",
+    "NameChange",
+    "NameSubscription",
     "Normal",
     "OnExhausted",
     "OnRestart",
     "Overflow",
     "PastLife",
+    "Registry",
+    "Request",
     "Restart",
     "RestartScheduled",
     "Shutdown",
@@ -137,6 +157,9 @@ __all__ = [
     "Tapped",
     "Timers",
     "Watchdog",
+    "cancellable",
     "check_child_specs",
+    "handles",
+    "handles_blocking",
     "is_abnormal",
 ]
