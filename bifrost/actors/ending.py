@@ -97,7 +97,7 @@ async def _reap_tasks(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> N
         left = await inc.kill(tasks)
         if last:
             left.update(task for task in inc.tasks or () if not task.done() and task not in abandoned)
-        for task in left:
+        for task in [task for task in inc.tasks or () if task in left]:
             _abandon(cell, inc, task, f"task {task.get_name().rpartition(':')[2]}", leaks)
         abandoned |= left
 

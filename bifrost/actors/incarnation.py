@@ -81,7 +81,7 @@ class Incarnation:
     killed: bool = False
     fenced: bool = False
     forced: asyncio.Future[None] | None = None
-    tasks: set[asyncio.Task[Any]] | None = None
+    tasks: dict[asyncio.Task[Any], None] | None = None
     timers: Timers | None = None
     watching: set[Any] | None = None
     sending: tuple[Cell, asyncio.Future[None]] | None = None
@@ -219,14 +219,14 @@ class Incarnation:
         """Start a task that ends with this incarnation."""
         task = cell.system.loop.create_task(coro, name=name, context=self.own_context().copy())
         if self.tasks is None:
-            self.tasks = set()
-        self.tasks.add(task)
+            self.tasks = {}  # no set: they are ended in the order of their start, the same in every run
+        self.tasks[task] = None
         task.add_done_callback(lambda done: self._task_done(cell, done))
         return task
 
     def _task_done(self, cell: WorkerCell, task: asyncio.Task[Any]) -> None:
         if self.tasks is not None:
-            self.tasks.discard(task)
+            self.tasks.pop(task, None)
         error: BaseException | None
         if task.cancelled():
             if task.cancelling():
@@ -260,14 +260,15 @@ class Incarnation:
 
     async def kill(self, tasks: Iterable[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
         """Cancel `tasks` again and again for the grace period and return those that still run."""
-        left = {task for task in tasks if not task.done()}
+        left = [task for task in tasks if not task.done()]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + GRACE_KILL
         while left and loop.time() < deadline:
             for task in left:
                 task.cancel()
-            _, left = await asyncio.wait(left, timeout=_CANCEL_EVERY)
-        return left
+            await asyncio.wait(left, timeout=_CANCEL_EVERY)
+            left = [task for task in left if not task.done()]
+        return set(left)
 
 
 def _ask_cycle(paths: list[str]) -> AskCycle:
