@@ -178,7 +178,7 @@ class _Player:
             await up
         except StartFailed as error:
             self.lines.append(f"start failed: {_culprit(error)}")
-            await host
+            await self._end(host)
             return
         await self._settle([])
         for number, command in enumerate(self._script.commands, 1):
@@ -186,8 +186,15 @@ class _Player:
             await self._settle(await self._do(command))
         self.lines.append("> stop")
         done.set()
-        await host
+        await self._end(host)
         self.lines.append("the tree is gone")
+
+    async def _end(self, host: asyncio.Task[None]) -> None:
+        """Wait for the end of the tree, of which nothing may be left."""
+        await host
+        await asyncio.sleep(_STILL)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        self.lines += sorted(f"left over: task {task.get_name()}" for task in left)
 
     async def _host(self, up: asyncio.Future[None], done: asyncio.Event) -> None:
         try:
