@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -175,3 +178,59 @@ async def test_asks_restarts_and_shutdown_work_in_every_schedule(schedule: Sched
         bench.ref("b").kill()
         bench.ref("temp").kill()
         assert await bench.ref("a").ask("again") == ["again"] * 3
+
+
+_IN_ANOTHER_PROCESS = """
+import asyncio
+from bifrost.actors import Actor, ChildSpec
+from bifrost.testing import Schedule, SystemBench, VirtualLoop
+
+seen = []
+
+class Busy(Actor[int]):
+    async def on_start(self):
+        for number in range(8):
+            self.ctx.spawn_task(self.work(number))
+
+    async def work(self, number):
+        try:
+            await asyncio.sleep(100)
+        finally:
+            seen.append((self.ctx.path, number))
+
+    async def receive(self, message):
+        seen.append((self.ctx.path, message))
+        for name in "abc":
+            if message:
+                self.ctx.system.ref(name).tell(message - 1)
+
+async def main():
+    children = [ChildSpec(id=name, start=Busy) for name in "abc"]
+    async with SystemBench(children, schedule=Schedule(5), log=[]) as bench:
+        bench.ref("a").tell(4)
+        await asyncio.sleep(1)
+        bench.ref("b").kill()
+        bench.ref("c").tell(3)
+        await asyncio.sleep(1)
+    print(seen, bench.log.take())
+
+with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    runner.run(main())
+"""
+
+
+def test_a_seed_replays_in_another_process() -> None:
+    """Message for message and event for event, whatever addresses objects and hashes strings have there."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", _IN_ANOTHER_PROCESS],
+            env={**os.environ, "PYTHONHASHSEED": str(number)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for number in range(4)
+    ]
+    assert len(runs[0]) > 1000
+    assert len(set(runs)) == 1
