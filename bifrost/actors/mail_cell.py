@@ -126,7 +126,7 @@ class MailCell(Cell):
         """Queue a message that is to be queued."""
         box = self.mailbox
         box.push(envelope)
-        if self.system.meter is not None:
+        if self.system.meter is not None and envelope.trace is None:
             self.system.meter.sent(self, envelope)
         if self.limit:
             self.limit = box.limit
@@ -195,6 +195,8 @@ class MailCell(Cell):
         ):
             return self.put(envelope)
         self._note_full()
+        if self.system.meter is not None:
+            self.system.meter.sent(self, envelope)  # now: when there is room, another actor's code runs
         waiter: asyncio.Future[None] = self.system.loop.create_future()
         if self._senders is None:
             self._senders = deque()

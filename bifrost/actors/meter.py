@@ -20,7 +20,10 @@ class Meter(Protocol):
     """Hears of every message of one system; called on the loop's thread, and must neither block nor raise."""
 
     def sent(self, cell: Cell, envelope: Envelope) -> None:
-        """A message is in the mailbox; `envelope.trace` is the meter's to set."""
+        """A message is in the mailbox, or waits for room in it; the sender's context is current.
+
+        `envelope.trace` is the meter's to set.
+        """
 
     def begin(self, cell: Cell, envelope: Envelope) -> Any:
         """A handler begins; what is returned comes back in `end`."""

@@ -28,6 +28,7 @@ class What(enum.Enum):
     """What happened to a message."""
 
     QUEUED = "queued"
+    """In the mailbox, or waiting for room in it."""
     BEGUN = "begun"
     HANDLED = "handled"
     CRASHED = "crashed"

@@ -188,6 +188,28 @@ async def test_an_ask_is_one_trace(bench: Bench) -> None:
         assert seen == host.get_span_context().trace_id
 
 
+@pytest.mark.parametrize("how", ["send", "ask"])
+async def test_a_message_that_waits_for_room_belongs_to_its_sender(bench: Bench, how: str) -> None:
+    """It gets in while the receiver's code runs, and is still part of the sender's trace, once."""
+    specs = presses("a", mailbox=Mailbox(capacity=1))
+    async with ActorSystem(children=specs, telemetry=bench.telemetry()) as system:
+        a = system.ref("a")
+        a.tell(1.0)
+        await asyncio.sleep(0.1)
+        a.tell(2.0)
+        with bench.tracers.get_tracer("host").start_as_current_span("host") as host:
+            await (a.send("late") if how == "send" else a.ask("late"))
+        await asyncio.sleep(5)
+        late = [span for span in bench.named(f"{how} a") if span.parent == host.get_span_context()]
+        assert len(late) == 1
+        process = bench.named("process a")[-1]
+        if how == "ask":
+            assert process.parent == late[0].context
+        else:
+            assert [link.context for link in process.links] == [late[0].context]
+        assert bench.points("bifrost.actor.mailbox.wait")["a"].count == 3
+
+
 async def test_failures_are_marked(bench: Bench) -> None:
     """A crash marks the handling and the ask; a deadline marks the ask alone."""
     async with ActorSystem(children=presses("a"), telemetry=bench.telemetry()) as system:
