@@ -51,6 +51,14 @@ class PendingCall:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
+    async def _within(self, timeout: float, future: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            if not self.answered:  # else it was decided in the turn in which the time was over: that counts
+                raise
+
     async def result(self, timeout: float | None) -> ActorRef[Any] | None:
         """The child's ref, or None if there is no child any more.
 
@@ -59,12 +67,10 @@ class PendingCall:
         """
         if not self.answered:
             self._future = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._future
-            except TimeoutError:
-                if not self.answered:  # else it was decided in the turn in which the time was over: that counts
-                    raise
+            if timeout is None:
+                await self._future
+            else:
+                await self._within(timeout, self._future)
         elif self._yields:
             await asyncio.sleep(0)
         if self.error is not None:

@@ -122,7 +122,9 @@ class PlanRunner(ABC):
         if row is None:
             return
         if fate is None:
-            if not row.is_alive and row.exited is None and not row.held:
+            status = row.status
+            is_down = status is not _RUNNING and status is not _STARTING and status is not _STOPPING
+            if is_down and row.exited is None and not row.held:
                 self._start(row)
             return
         self._stop(row, fate)
@@ -136,9 +138,9 @@ class PlanRunner(ABC):
         row.status = _STARTING
         row.awaits_group = False
         row.due = None
-        child_id = row.spec.id
-        self._waiting.add(child_id)
-        self._steps.append(steps.Start(child_id))
+        spec = row.spec
+        self._waiting.add(spec.id)
+        self._steps.append(steps.Start(spec.id, spec))
 
     def _stop(self, row: ChildRow, fate: Fate) -> None:
         if row.is_alive:

@@ -182,6 +182,7 @@ class Start:
     """Start a new incarnation of the child; answer with `Started`, `StartFailed` or `Ignored`."""
 
     id: str
+    spec: ChildSpec
 
 
 @dataclass(slots=True)

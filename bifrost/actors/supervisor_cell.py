@@ -50,6 +50,7 @@ class SupervisorCell(Cell):
         self.kids: dict[str, Cell] = {}
         self._inputs: deque[tuple[steps.Input, float]] = deque()
         self._feeding = False
+        self._time = system.loop.time
         self.starting_now: Cell | None = None
         """The child whose start is under way in `start_now`; it sets this to None instead of reporting that it runs."""
         self._forced = False
@@ -116,7 +117,7 @@ class SupervisorCell(Cell):
 
     def feed(self, event: steps.Input, *, at: float | None = None) -> None:
         """Tell the core what happened and do what it says; safe to call from within."""
-        now = self.system.loop.time() if at is None else at
+        now = self._time() if at is None else at
         if self._feeding:
             self._inputs.append((event, now))
             return
@@ -132,8 +133,9 @@ class SupervisorCell(Cell):
 
     def _do(self, step: steps.Step) -> None:
         if isinstance(step, steps.Start):
-            kid = self._kid(step.id)
-            if kid.spec.name is None or self._is_named(kid, kid.spec.name):
+            spec = step.spec
+            kid = self._kid(step.id, spec)
+            if spec.name is None or self._is_named(kid, spec.name):
                 kid.launch()
         elif isinstance(step, steps.AdminReply):
             self._reply(step)
@@ -165,8 +167,7 @@ class SupervisorCell(Cell):
         elif not isinstance(step, steps.AdminReply):
             self._note(step)
 
-    def _kid(self, child_id: str) -> Cell:
-        spec = self.core.children[child_id].spec
+    def _kid(self, child_id: str, spec: ChildSpec) -> Cell:
         kid = self.kids.get(child_id)
         if kid is not None and kid.spec is not spec:
             kid = self._respecified(kid, spec)
