@@ -95,14 +95,17 @@ def test_an_exception_of_the_block_ends_the_tree_in_order() -> None:
 def test_a_tree_that_gives_up_fails_the_next_call_and_the_block() -> None:
     """SupervisorGaveUp comes from the next call that waits and from the end of the block."""
     recorder = Recorder()
-    with no_thread_left(), pytest.raises(SupervisorGaveUp, match="boom") as gave_up:  # noqa: PT012 - the failure of a whole block is what is tested
-        with PortalSystem("plant", [worker("a", recorder), worker("b", recorder)], intensity=0) as system:
-            system.tell("a", BOOM)
-            wait_until(lambda: not system.portal.is_running)
-            with pytest.raises(SupervisorGaveUp):
-                system.ask("b", 1)
-            with pytest.raises(SupervisorGaveUp):
-                system.snapshot()
+    with (  # noqa: PT012 - the failure of a whole block is what is tested
+        no_thread_left(),
+        pytest.raises(SupervisorGaveUp, match="boom") as gave_up,
+        PortalSystem("plant", [worker("a", recorder), worker("b", recorder)], intensity=0) as system,
+    ):
+        system.tell("a", BOOM)
+        wait_until(lambda: not system.portal.is_running)
+        with pytest.raises(SupervisorGaveUp):
+            system.ask("b", 1)
+        with pytest.raises(SupervisorGaveUp):
+            system.snapshot()
     assert recorder.stopped() == ["a", "b"]
     assert gave_up.value.__cause__ is None
 
