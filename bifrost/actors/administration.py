@@ -211,9 +211,12 @@ class Administration(PlanRunner):
     def _plan_group(self, row: ChildRow) -> None:
         row.status = ChildStatus.STOPPED
         row.due = None
-        group = self._group(row.spec.id)
-        if len(group) > 1:
-            self._plan_stop([child_id for child_id in group if child_id != row.spec.id], Fate.RESTART)
+        own_id = row.spec.id
+        group = self._group(own_id)
+        if len(group) == 1:
+            self._plan.append((own_id, None))
+            return
+        self._plan_stop([child_id for child_id in group if child_id != own_id], Fate.RESTART)
         self._plan.extend((child_id, None) for child_id in group)
 
     @abstractmethod

@@ -148,7 +148,9 @@ class SupervisionCore(Administration):
             self._exhausted(row)
             return
         group = self._group(row.spec.id)
-        due = max([self._now + delay] + [other.due for other in map(self.children.get, group) if other and other.due])
+        due = self._now + delay
+        if len(group) > 1:
+            due = max([due] + [other.due for other in map(self.children.get, group) if other and other.due])
         self._settle(row, Fate.RESTART)
         self._steps.append(steps.NoteRestart(row.spec.id, due - self._now, row.attempt))
         if due > self._now:
