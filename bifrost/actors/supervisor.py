@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bifrost.actors.backoff import Backoff
 from bifrost.actors.child_spec import ChildSpec, ChildType, Restart, check_child_specs
@@ -34,16 +34,18 @@ class SupervisorPlan:
     flags: SupervisorFlags
     children: tuple[ChildSpec, ...] = ()
     store: SpecStore | None = None
-    ids: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         children = check_child_specs(self.children, auto_shutdown=self.flags.auto_shutdown)
         object.__setattr__(self, "children", children)
-        object.__setattr__(self, "ids", frozenset(spec.id for spec in children))
 
     def __call__(self) -> SupervisorPlan:
         """Stand where a factory stands in a `ChildSpec`; the runtime recognises the plan."""
         return self
+
+    def ids(self) -> set[str]:
+        """The ids of the children in the list."""
+        return {spec.id for spec in self.children}
 
     def make_core(
         self, rng: random.Random, *, stored: Iterable[ChildSpec] = (), held: Collection[str] = ()

@@ -100,10 +100,11 @@ class SupervisorCell(Cell):
 
     def on_settled(self, fate: Fate) -> None:
         """Pass the decision on to children that waited for it."""
+        planned = self.plan.ids()
         for child_id, kid in list(self.kids.items()):
             known = self.core.children.get(child_id)
             returns = known is not None and (
-                child_id in self.plan.ids or (self.plan.store is not None and not known.is_temporary)
+                child_id in planned or (self.plan.store is not None and not known.is_temporary)
             )
             if fate is Fate.RESTART and returns:
                 if kid.state is not ActorState.STOPPED:
