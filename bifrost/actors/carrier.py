@@ -184,15 +184,19 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def send(self, value: Any) -> Any:
         """Make the next step."""
-        if self.is_idle:
-            return self._park()
-        yielded = self._yielded
-        if yielded is not NOTHING:
-            self._yielded = NOTHING
+        if self._yielded is not NOTHING or self.is_idle:
+            if self.is_idle:
+                return self._park()
+            yielded, self._yielded = self._yielded, NOTHING
             # The turn that a bare `yield` asks for has passed already, and a future may be done meanwhile.
             if yielded is not None and not (type(yielded) is asyncio.Future and yielded.done()):
                 return yielded
-        return self._step(self.drive, value)
+        try:
+            yielded = self._run(self.drive, value)
+        except BaseException as error:
+            self._failed(error)
+            raise
+        return self._finished() if yielded is DONE else self._suspended(yielded)
 
     def throw(self, typ: Any, value: Any = None, traceback: Any = None) -> Any:
         """Make the next step with an exception: the task was cancelled, or what it awaits has failed."""
@@ -206,29 +210,34 @@ class Carrier(Coroutine[Any, Any, None]):
             # Cancelled between the first step and this one: as `Task.cancel` does, cancel what is awaited, and let
             # that tell the coroutine.
             return yielded
-        return self._step(self._driver.throw, error)
+        try:
+            yielded = self._run(self._driver.throw, error)
+        except BaseException as failure:
+            self._failed(failure)
+            raise
+        return self._finished() if yielded is DONE else self._suspended(yielded)
 
     def _park(self) -> Any:
         self._waiter = self._loop.create_future()
         self._parking = self._waiter.__await__()
         return next(self._parking)
 
-    def _step(self, call: Callable[[Any], Any], argument: Any) -> Any:
-        try:
-            yielded = self._run(call, argument)
-        except BaseException as error:
-            owner, envelope = self._let_go()
-            is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
-            owner.carried(self.task)
-            del owner, envelope  # the error's traceback holds this frame
-            if is_crash:
-                raise StopIteration from None  # its supervisor knows; the task has nothing to add
-            raise
-        if yielded is not DONE:
-            if self.owner is not None and self.owner.handled != self._handled:  # a burst has come to another message
-                self._handled = self.owner.handled
-                self.since = self._loop.time()
-            return yielded
+    def _suspended(self, yielded: Any) -> Any:
+        owner = self.owner
+        if owner is not None and owner.handled != self._handled:  # a burst has come to another message
+            self._handled = owner.handled
+            self.since = self._loop.time()
+        return yielded
+
+    def _failed(self, error: BaseException) -> None:
+        owner, envelope = self._let_go()
+        is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
+        owner.carried(self.task)
+        if is_crash:
+            raise StopIteration from None  # its supervisor knows; the task has nothing to add
+
+    def _finished(self) -> Any:
+        """The coroutine has returned: answer, and stand by again unless somebody knows the task."""
         answer, self.answer = self.answer, None
         owner, envelope = self._let_go()
         if envelope is not None:

@@ -115,7 +115,9 @@ class Incarnation:
 
     def is_handling_here(self) -> bool:
         """True if the code that runs is this incarnation's handler or hook, not a task beside it."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(
+            self.cell.scheduler.loop
+        )  # without the loop it is looked up, at the price of an ask
         carrier = None if task is None else task.get_coro()
         return isinstance(carrier, Carrier) and carrier.owner is self
 
@@ -181,26 +183,17 @@ class Incarnation:
         Raises:
             AskCycle: `cell` waits, itself or through others, for this handler.
         """
-        way = [cell]
         inc = cell.present
+        if inc is not self and (inc is None or inc.asking is None):
+            self.asking = cell
+            return
+        way = [cell]
         while inc is not None and inc is not self and inc.asking is not None and len(way) < _LONGEST_RING:
             way.append(inc.asking)
             inc = inc.asking.present
         if inc is self:
             raise _ask_cycle([way[-1].path, *(link.path for link in way[:-1])])
         self.asking = cell
-
-    async def wait_for_answer(self, cell: Cell, reply: asyncio.Future[Any]) -> Any:
-        """Wait for the answer of a handler that has begun.
-
-        Raises:
-            AskCycle: it waits, itself or through others, for this handler.
-        """
-        self.begin_ask(cell)
-        try:
-            return await reply
-        finally:
-            self.asking = None
 
     def yield_to_restart(self) -> None:
         """Be stopped in a group restart: the receiver may be down until this has stopped, so no wait for room helps."""

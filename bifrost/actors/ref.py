@@ -211,14 +211,19 @@ class ActorRef(Generic[M]):
             if timeout is not None:
                 answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
             asker = CURRENT.get()
+            if asker is not None and not asker.is_handling_here():
+                asker = None
             try:
-                if asker is not None and asker.is_handling_here():
-                    return await asker.wait_for_answer(cell, reply)
+                if asker is not None:
+                    asker.begin_ask(cell)
                 return await reply
             except BaseException:
                 _settle(reply)
                 del answer, reply  # an error that it holds would hold this frame, and so itself
                 raise
+            finally:
+                if asker is not None:
+                    asker.asking = None
         asker = self._check_caller()
         if asker is not None:
             if asker.is_handling_here():
