@@ -133,6 +133,7 @@ class HandlingCell(MailCell):
             answer: object = await receive(envelope.message)
         except BaseException as error:
             meter.end(self, envelope, token, error)
+            del envelope, token  # its reply will hold the error, and the error holds this frame
             raise
         meter.end(self, envelope, token, None)
         return answer

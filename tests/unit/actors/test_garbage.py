@@ -68,14 +68,18 @@ async def end(system: ActorSystem, how: str) -> None:
 @pytest.mark.parametrize(
     "how", ["crash", "ask: crash", "queued ask: crash", "sleep and crash", "ask: sleep and crash", "stop", "kill"]
 )
-async def test_a_life_that_has_ended_is_freed_without_the_collector(how: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("tapped", [False, True])
+async def test_a_life_that_has_ended_is_freed_without_the_collector(
+    how: str, tapped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     """Only the latest crash may hold its instance, by the traceback that the cell keeps; those before are gone."""
     caplog.set_level(logging.CRITICAL)  # captured records hold exceptions, and these hold everything
     lives: list[weakref.ref[Doomed]] = []
     async with ActorSystem("s", [DynamicSupervisor.spec("crowd", intensity=100)]) as system:
         await system.supervisor("crowd").start_child(ChildSpec(id="doomed", start=Doomed, args=(lives,)))
-        for _ in range(5):
-            await end(system, how)
+        with system.trace("crowd/doomed", keep=5) if tapped else contextlib.nullcontext():
+            for _ in range(5):
+                await end(system, how)
         assert len(lives) == 6
         left = [number for number, life in enumerate(lives, 1) if life() is not None]
         assert 6 in left
