@@ -160,11 +160,11 @@ class SupervisorRef(ActorRef[Any]):
         """
         (spec,) = check_child_specs([spec])
         await self._ready()
-        call = self.cell.call(spec.id, steps.ReplaceChild(0, spec), spec)
         if timeout is None:
             row = self.cell.core.children.get(spec.id)
             old = spec if row is None else row.spec
             timeout = old.shutdown_seconds + old.start_timeout + spec.start_timeout + _QUEUE
+        call = self.cell.call(spec.id, steps.ReplaceChild(0, spec), spec)
         ref = await call.result(None if timeout == INFINITY else timeout)
         assert ref is not None, "it has a place in the tree"
         return ref

@@ -106,6 +106,14 @@ async def test_a_replacement_keeps_the_ref_and_the_mail() -> None:
         assert system.root.get_child_spec("b").shutdown == 1.0
 
 
+async def test_a_replacement_has_the_time_that_the_old_child_may_take() -> None:
+    """Without a timeout of its own the call waits for as long as the old child's shutdown allows."""
+    async with ActorSystem(children=[worker("a", stop_takes=100, shutdown=200.0)]) as system:
+        with took(100, 100.1):
+            await system.root.replace_child(worker("a", info="new"))
+        assert system.ref("a").start_info == "new"
+
+
 async def test_a_replacement_that_does_not_start_is_rolled_back() -> None:
     """The caller hears why; the old child runs again, with its mail, and nothing was counted."""
     async with ActorSystem(children=workers("ab"), intensity=0) as system:
