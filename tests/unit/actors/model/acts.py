@@ -26,11 +26,13 @@ __all__ = [
     "Send",
     "Spawn",
     "Stage",
+    "Stash",
     "StopSelf",
     "Stray",
     "Stubborn",
     "Tell",
     "Timer",
+    "Unstash",
     "Unwatch",
     "Watch",
     "posts",
@@ -112,6 +114,16 @@ class KillActor:
 
 
 @dataclass(frozen=True)
+class Stash:
+    """Put this message aside, if it is in hand for the first time."""
+
+
+@dataclass(frozen=True)
+class Unstash:
+    """Take back what was put aside."""
+
+
+@dataclass(frozen=True)
 class Spawn:
     """Do something in a task of the incarnation."""
 
@@ -125,6 +137,7 @@ class Tell:
     target: int
     acts: tuple[Act, ...]
     lane: Lane
+    ttl: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,7 @@ class Send:
     lane: Lane
     timeout: float
     catch: bool
+    ttl: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,8 @@ Act = (
     | Watch
     | Unwatch
     | KillActor
+    | Stash
+    | Unstash
     | Spawn
     | Tell
     | Send
@@ -190,6 +206,7 @@ class Role:
 
 _targets = st.integers(0, 11)
 _lanes = st.sampled_from([Lane.NORMAL, Lane.NORMAL, Lane.NORMAL, Lane.HIGH, Lane.SYSTEM])
+_ttls = st.sampled_from([None, None, None, 0.1, 1.0])
 _timeouts = st.sampled_from([0.0, 0.05, 0.5, 2.0, 5.0])
 
 _leaves: st.SearchStrategy[Act] = st.one_of(
@@ -206,6 +223,8 @@ _leaves: st.SearchStrategy[Act] = st.one_of(
     st.builds(Watch, _targets),
     st.builds(Unwatch, _targets),
     st.builds(KillActor, _targets),
+    st.just(Stash()),
+    st.just(Unstash()),
 )
 
 
@@ -220,8 +239,8 @@ def _sequence(depth: int, most: int) -> st.SearchStrategy[tuple[Act, ...]]:
 def _post(depth: int) -> st.SearchStrategy[Post]:
     inner = _sequence(depth, depth + 1)
     return st.one_of(
-        st.builds(Tell, _targets, inner, _lanes),
-        st.builds(Send, _targets, inner, _lanes, _timeouts, st.booleans()),
+        st.builds(Tell, _targets, inner, _lanes, _ttls),
+        st.builds(Send, _targets, inner, _lanes, _timeouts, st.booleans(), _ttls),
         st.builds(Ask, _targets, inner, _lanes, _timeouts, st.booleans()),
     )
 

@@ -28,6 +28,8 @@ from bifrost.actors.dead_letters import DeadLetterReason
 
 __all__ = ["Ledger", "Life", "Note", "Parcel", "Tick"]
 
+_EPS = 1e-6
+
 
 @dataclass(eq=False)
 class Life:
@@ -69,6 +71,8 @@ class Note:
     sent_by: Life | None
     conflates: bool
     key: Hashable = None
+    expires: float | None = None
+    aside: bool = False
     delivery: Delivery | None = None
     outcome: str = "open"
     begun: list[Life] = field(default_factory=list)
@@ -107,6 +111,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.broken: list[str] = []
+        self.drained: set[ActorRef[object]] = set()
         self.lives: dict[str, list[Life]] = defaultdict(list)
         self.notes: list[Note] = []
         self.occupied: dict[asyncio.Task[object], Life] = {}
@@ -168,7 +173,11 @@ class Ledger:
             self.expect(life.stopped <= 1, f"{life.name} ran on_stop {life.stopped} times")
             life.over = True
         elif isinstance(event, DeadLettered) and isinstance(event.message, Parcel):
-            event.message.note.letters.append(event.reason)
+            note = event.message.note
+            note.letters.append(event.reason)
+            if event.reason == DeadLetterReason.TTL:
+                over = note.expires is not None and event.at >= note.expires - _EPS
+                self.expect(over, f"called too old before its time: {note}")
 
     def _life(self, path: str, number: int) -> Life:
         return next(life for life in reversed(self.lives[path]) if life.number == number)
@@ -183,23 +192,32 @@ class Ledger:
         self.notes.append(note)
         return note
 
-    def begin(self, note: Note, life: Life, drains: bool) -> None:
+    def begin(self, note: Note, life: Life, now: float, *, drains: bool) -> None:
         """A handler has got the message."""
+        self.expect(note.expires is None or now <= note.expires + _EPS, f"handled although it was too old: {note}")
         self.expect(not note.begun, f"handled twice, again in {life.name}: {note}")
         self.expect(not note.letters, f"handled after it was a dead letter, in {life.name}: {note}")
         self.expect(
             note.outcome not in ("ActorStopped", "AskCycle", "MailboxFull"), f"handled after it was refused: {note}"
         )
         self.expect(note.path == life.path, f"handled by {life.name}: {note}")
+        drains = drains or life.ref in self.drained
         running = life.ref.state is ActorState.RUNNING or (drains and life.ref.state is ActorState.STOPPING)
         self.expect(running, f"handled in state {life.ref.state}: {note}")
         if note.kind == "ask":
             self.expect(note.outcome == "open", f"handled after the asker had gone: {note}")
         note.begun.append(life)
+        if note.aside:
+            return  # it comes back out of its order
         order = (note.sender, note.path, note.lane, note.key, note.conflates and note.kind == "ask")
         before = self._last_begun.get(order, -1)
         self.expect(before < note.number, f"overtaken by {before}: {note}")
         self._last_begun[order] = note.number
+
+    def put_aside(self, note: Note) -> None:
+        """The handler has stashed the message in hand."""
+        note.begun.pop()
+        note.aside = True
 
     def tick(self, tick: Tick, life: Life, now: float) -> None:
         """A timer's message has come."""
@@ -258,6 +276,7 @@ class Ledger:
         if note.outcome == "answered":
             self.expect(note.done == 1 and not note.letters, f"answered, and not handled: {note}")
         elif note.outcome == "ActorCrashed":
-            self.expect(note.begun and len(note.letters) == 1, f"no crash in hand: {note}")
+            had_it = note.begun or note.aside
+            self.expect(had_it and len(note.letters) == 1, f"no crash in hand: {note}")
         elif note.outcome in ("ActorStopped", "ActorRestarted", "AskCycle", "MailboxFull"):
             self.expect(not note.begun, f"refused and handled: {note}")

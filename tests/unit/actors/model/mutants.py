@@ -6,6 +6,7 @@ In: pytest's `monkeypatch`. Out: a runtime that breaks one promise, each in a wa
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -57,32 +58,31 @@ def deliver_twice(patch: Patch) -> None:
     """Some messages arrive two times."""
     count = _of_the_run(itertools.count)
 
-    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL) -> Delivery:
+    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL, **more: Any) -> Delivery:
         if not next(count()) % 5:
-            _tell(self, message, lane=lane)
-        return _tell(self, message, lane=lane)
+            _tell(self, message, lane=lane, **more)
+        return _tell(self, message, lane=lane, **more)
 
     patch.setattr(ActorRef, "tell", tell)
 
 
 def swap(patch: Patch) -> None:
     """A message overtakes the one before it."""
-    waiting = _of_the_run(dict[ActorRef[Any], tuple[Any, Lane]])
+    waiting = _of_the_run(dict[ActorRef[Any], Callable[[], Delivery]])
 
-    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL) -> Delivery:
+    def tell(self: ActorRef[Any], message: Any, **options: Any) -> Delivery:
         held = waiting()
         if self in held:
-            delivery = _tell(self, message, lane=lane)
+            delivery = _tell(self, message, **options)
             release(self)
             return delivery
-        held[self] = (message, lane)
+        held[self] = functools.partial(_tell, self, message, **options)
         asyncio.get_running_loop().call_soon(release, self)
         return Delivery.ACCEPTED
 
     def release(ref: ActorRef[Any]) -> None:
         if ref in waiting():
-            message, lane = waiting().pop(ref)
-            _tell(ref, message, lane=lane)
+            waiting().pop(ref)()
 
     patch.setattr(ActorRef, "tell", tell)
 
@@ -91,10 +91,24 @@ def lose(patch: Patch) -> None:
     """Some messages are accepted and never seen again."""
     count = _of_the_run(itertools.count)
 
-    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL) -> Delivery:
-        return _tell(self, message, lane=lane) if next(count()) % 5 else Delivery.ACCEPTED
+    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL, **more: Any) -> Delivery:
+        return _tell(self, message, lane=lane, **more) if next(count()) % 5 else Delivery.ACCEPTED
 
     patch.setattr(ActorRef, "tell", tell)
+
+
+def forget_the_time_to_live(patch: Patch) -> None:
+    """Messages are handled although they have become too old."""
+
+    def tell(self: ActorRef[Any], message: Any, *, lane: Lane = Lane.NORMAL, **_: Any) -> Delivery:
+        return _tell(self, message, lane=lane)
+
+    patch.setattr(ActorRef, "tell", tell)
+
+
+def lose_the_stash(patch: Patch) -> None:
+    """What was put aside is forgotten at the end of the incarnation."""
+    patch.setattr(worker, "take_back", lambda _inc: 0)
 
 
 def lose_an_ask(patch: Patch) -> None:
@@ -221,6 +235,8 @@ MUTANTS: list[Callable[[Patch], None]] = [
     deliver_twice,
     swap,
     lose,
+    forget_the_time_to_live,
+    lose_the_stash,
     lose_an_ask,
     ask_too_long,
     answer_of_another,

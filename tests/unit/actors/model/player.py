@@ -73,8 +73,14 @@ class Player(Actor[Any]):
         with ledger.doing(life, "receive"):
             self._own_context()
             if isinstance(message, Parcel):
-                ledger.begin(message.note, life, self._drains)
+                ledger.begin(message.note, life, self._world.loop.time(), drains=self._drains)
                 for act in message.acts:
+                    if isinstance(act, acts.Stash):
+                        if message.note.aside:
+                            continue
+                        self.ctx.stash()
+                        ledger.put_aside(message.note)
+                        return "nobody hears this"
                     await self._perform(act, life.name)
                     self._own_context()
                 message.note.done += 1
@@ -126,6 +132,10 @@ class Player(Actor[Any]):
                     life.owed_downs[ref] += 1  # it may have been queued already
             case acts.KillActor(target):
                 world.ref(target).kill()
+            case acts.Stash():
+                pass  # a task beside the handler has no message in hand
+            case acts.Unstash():
+                self.ctx.unstash_all()
             case acts.Spawn(inner):
                 if not life.over and not life.fenced:
                     self.ctx.spawn_task(self._work(inner, world.new_name(sender)))

@@ -6,6 +6,7 @@ In: a tree and what is done to it. Out: a ledger, complete after `close`, which 
 from __future__ import annotations
 
 import asyncio
+import enum
 import gc
 import logging
 import sys
@@ -27,12 +28,21 @@ from bifrost.errors import (
 from bifrost.testing import VirtualLoop
 from tests.unit.actors.model.acts import Ask, Post, Send, Tell
 from tests.unit.actors.model.ledger import Ledger, Life, Note, Parcel
-from tests.unit.actors.model.player import MARK
+from tests.unit.actors.model.player import MARK, Blunder
 
-__all__ = ["World"]
+__all__ = ["End", "World"]
 
 _EPS = 1e-6
 _STOP_LIMIT = 120.0
+
+
+class End(enum.Enum):
+    """How the host ends the system."""
+
+    LEAVE = "leave"
+    CANCEL = "cancel"
+    RAISE = "raise"
+    STOP = "stop"
 
 
 class World:
@@ -47,6 +57,7 @@ class World:
         self.report: ShutdownReport | None = None
         self.gave_up = False
         self.release = asyncio.Event()
+        self.end = End.LEAVE
         self._up = asyncio.Event()
         self._finish = asyncio.Event()
         self._system: ActorSystem | None = None
@@ -83,9 +94,18 @@ class World:
                         self.adopt(self.system.ref(one.path))
                 self._up.set()
                 await self._finish.wait()
+                self._leave()
         except SupervisorGaveUp:
             self.gave_up = True
+        except Blunder:
+            self.ledger.expect(self.end is End.RAISE, "the block ended by itself")
+        except asyncio.CancelledError:
+            self.ledger.expect(self.end is End.CANCEL, "the host was cancelled by itself")
         self.report = await self.system.stop()
+
+    def _leave(self) -> None:
+        if self.end is End.RAISE:
+            raise Blunder
 
     def adopt(self, ref: ActorRef[Any]) -> None:
         """Make an actor known as a target."""
@@ -141,18 +161,21 @@ class World:
         ref = self.ref(post.target)
         if isinstance(post, Tell):
             note = self.ledger.note(sender, life, ref, "tell", post.lane)
-            note.delivery = ref.tell(Parcel(note, post.acts), lane=post.lane)
+            note.expires = None if post.ttl is None else self.loop.time() + post.ttl
+            note.delivery = ref.tell(Parcel(note, post.acts), lane=post.lane, ttl=post.ttl)
             return
         asks = isinstance(post, Ask)
         note = self.ledger.note(sender, life, ref, "ask" if asks else "send", post.lane)
         begun, me = self.loop.time(), asyncio.current_task()
         try:
             if isinstance(post, Ask):
+                note.expires = begun + post.timeout
                 answer = await ref.ask(Parcel(note, post.acts), timeout=post.timeout, lane=post.lane)
                 self.ledger.expect(answer == ("answer", note.number), f"answered with {answer!r}: {note}")
                 note.outcome = "answered"
             else:
-                await ref.send(Parcel(note, post.acts), timeout=post.timeout, lane=post.lane)
+                note.expires = None if post.ttl is None else begun + post.ttl
+                await ref.send(Parcel(note, post.acts), timeout=post.timeout, lane=post.lane, ttl=post.ttl)
                 note.outcome = "sent"
         except asyncio.CancelledError:
             note.outcome = "cancelled"
@@ -184,6 +207,10 @@ class World:
         """Stop the system and look at what is left."""
         assert self._host is not None
         try:
+            if self.end is End.CANCEL:
+                self._host.cancel()
+            elif self.end is End.STOP:
+                self.run(self._stop())
             self._finish.set()
             self.run(self._bounded(self._host))
             self.ledger.expect(self._host.done(), "the stop hangs")
@@ -201,6 +228,8 @@ class World:
             self.ledger.expect(not timers, f"timers after the end: {timers}")
             self.ledger.expect(threading.active_count() <= self._threads, f"threads: {threading.enumerate()}")
         finally:
+            if asyncio.all_tasks(self.loop):
+                self.run(self._put_down())
             self._log.disabled = self._log_was_disabled
             self._host = self._system = None
             self.loop.close()
@@ -208,6 +237,16 @@ class World:
             gc.collect(1)
             sys.unraisablehook = self._hook
         self.ledger.expect(not self._complaints, f"the loop complains: {self._complaints}")
+
+    async def _put_down(self) -> None:
+        """End what a broken runtime has left, so that one failing run does not speak into the next."""
+        for _ in range(50):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0.1)
+
+    async def _stop(self) -> None:
+        await self.system.stop()
 
     async def _bounded(self, task: asyncio.Task[None], other: Coroutine[Any, Any, Any] | None = None) -> None:
         rest = [] if other is None else [asyncio.ensure_future(other)]
