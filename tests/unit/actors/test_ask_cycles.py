@@ -141,3 +141,30 @@ async def test_an_ask_that_has_ended_leaves_no_trace() -> None:
             await a.ask(("ask", [b, a]))
         await a.wait_running()
         assert await b.ask(("ask", [a])) == "done"
+
+
+async def test_an_actor_that_asks_itself_in_on_stop_is_explained() -> None:
+    """Its mail waits for the next incarnation, which waits for this one to stop: `shutdown` ends that."""
+
+    async def ask_itself(actor: Peer) -> None:
+        await actor.ctx.ref.ask("hello", timeout=50)
+
+    spec = ChildSpec(id="a", start=Peer, args=(None, ask_itself), shutdown=2.0)
+    async with ActorSystem(children=[spec]) as system:
+        system.ref("a").kill()
+        await asyncio.sleep(1)
+        found = system.explain("a")
+        assert found.waits == ("a waits for the answer of a",)
+        assert found.is_ring
+        await system.ref("a").wait_running()
+        assert asyncio.get_running_loop().time() < 5
+
+
+async def test_actors_of_two_systems_can_form_a_ring_too() -> None:
+    """Systems that share a loop may ask each other; the ring is found across them."""
+    async with ActorSystem("one", peers("a")) as one, ActorSystem("two", peers("b")) as two:
+        a, b = one.ref("a"), two.ref("b")
+        with pytest.raises(ActorCrashed) as raised:
+            await a.ask(("ask", [b, a]), timeout=50)
+        assert "AskCycle" in str(raised.value)
+        assert asyncio.get_running_loop().time() < 1
