@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
     from bifrost.actors.mailbox import Envelope
+    from bifrost.actors.scheduler import Scheduler
 
-__all__ = ["CURRENT_TASKS", "DONE", "NOTHING", "REFERENCES_AT_REST", "SPARE", "Carrier", "swap_current_task"]
+__all__ = ["CURRENT_TASKS", "DONE", "NOTHING", "REFERENCES_AT_REST", "Carrier", "swap_current_task"]
 
 NOTHING: Final[Any] = type("Nothing", (), {"__slots__": (), "__repr__": lambda _self: "NOTHING"})()
 """Stands where None could be a message."""
@@ -35,9 +36,6 @@ REFERENCES_AT_REST: Final = 3
 
 REFERENCES_RUNNING: Final = 4
 """The same while the task makes a step: it is the loop's current task, too."""
-
-SPARE: Final = 16
-"""How many carriers that have done their work are kept for more."""
 
 CURRENT_TASKS: Final[dict[Any, Any] | None] = (
     getattr(asyncio.tasks, "_current_tasks", {}) if sys.version_info < (3, 12) else None
@@ -84,7 +82,7 @@ class Carrier(Coroutine[Any, Any, None]):
     Args:
         loop: where the task lives.
         context: the task's own; adopted steps run in the context they are given with.
-        spare: where it puts itself when it has carried something to its end and may be used again.
+        scheduler: on whose stack it puts itself when it has carried something to its end and may be used again.
     """
 
     __slots__ = (
@@ -92,9 +90,10 @@ class Carrier(Coroutine[Any, Any, None]):
         "_driver",
         "_handled",
         "_loop",
+        "_name",
         "_parking",
         "_run",
-        "_spare",
+        "_scheduler",
         "_waiter",
         "_yielded",
         "answer",
@@ -108,14 +107,15 @@ class Carrier(Coroutine[Any, Any, None]):
     )
     __name__ = "handler"  # what `repr` of the task shows
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, spare: list[Carrier]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, scheduler: Scheduler) -> None:
         self._loop = loop
         self._context = context
         self._run: Callable[..., Any] = context.run
         self._yielded: Any = NOTHING
+        self._name = ""
         self._waiter: asyncio.Future[None] | None = None
         self._parking: Any = None
-        self._spare = spare
+        self._scheduler = scheduler
         self.below: Carrier | None = None
         """The next one in the scheduler's stack."""
         self.is_idle = True
@@ -144,11 +144,6 @@ class Carrier(Coroutine[Any, Any, None]):
         """True if nobody kept a reference to the task while it was current, so that it may stand for another."""
         return getrefcount(self.task) <= REFERENCES_AT_REST
 
-    @property
-    def is_fit(self) -> bool:
-        """False if somebody cancelled every task of the loop, and this one with them."""
-        return not self.task.done() and not self.task.cancelling()
-
     def adopt(self, yielded: Any, context: Context, name: str) -> None:
         """Carry on the coroutine whose first step, in `context`, has yielded `yielded`."""
         self.is_idle = False
@@ -158,7 +153,10 @@ class Carrier(Coroutine[Any, Any, None]):
         self._handled = 0 if self.owner is None else self.owner.handled
         if self.task.done():  # somebody has cancelled every task of the loop
             self.task = asyncio.Task(self, loop=self._loop, context=self._context)
-        self.task.set_name(name)
+            self._name = ""
+        if name is not self._name:
+            self._name = name
+            self.task.set_name(name)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -244,8 +242,15 @@ class Carrier(Coroutine[Any, Any, None]):
             owner.cell.handler_done(owner, envelope, answer)
         else:
             owner.carried(self.task)
-        if len(self._spare) < SPARE and getrefcount(self.task) <= REFERENCES_RUNNING and not self.task.cancelling():
-            self._spare.append(self)
+        scheduler = self._scheduler
+        if (
+            scheduler.made < scheduler.depth
+            and getrefcount(self.task) <= REFERENCES_RUNNING
+            and not self.task.cancelling()
+        ):
+            scheduler.made += 1
+            self.below = scheduler.top
+            scheduler.top = self
             return self._park()
         raise StopIteration
 

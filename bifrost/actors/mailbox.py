@@ -78,23 +78,23 @@ class Mailbox:
 class Envelope:
     """One message on its way, with what is owed for it; a plain `tell` of the NORMAL lane travels without one."""
 
-    __slots__ = ("bounded", "expires", "key", "lane", "message", "on_taken", "owner", "reply", "stashed", "trace")
+    # Defaults stand here and not in slots: few messages set any of them.
+    key: Hashable = None
+    bounded: bool = True
+    expires: float | None = None
+    """Loop time after which nobody wants it handled; for an ask, its deadline."""
+    stashed: bool = False
+    """It was put aside by the handler that has it in hand."""
+    on_taken: Callable[[], None] | None = None
+    owner: object = None
+    """The only incarnation that the message is for, if it asked for it itself."""
+    trace: object = None
+    """What telemetry attaches to it."""
 
     def __init__(self, message: Any, *, reply: asyncio.Future[Any] | None = None, lane: Lane = Lane.NORMAL) -> None:
         self.message = message
         self.reply = reply
         self.lane = lane
-        self.key: Hashable = None
-        self.bounded = True
-        self.expires: float | None = None
-        """Loop time after which nobody wants it handled; for an ask, its deadline."""
-        self.stashed = False
-        """It was put aside by the handler that has it in hand."""
-        self.on_taken: Callable[[], None] | None = None
-        self.owner: object = None
-        """The only incarnation that the message is for, if it asked for it itself."""
-        self.trace: object = None
-        """What telemetry attaches to it."""
 
     @property
     def is_dead(self) -> bool:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from bifrost.actors.actor_path import ActorPath
 from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
-from bifrost.actors.scheduler import MAX_DEPTH
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.errors import ActorError, ActorStopped, MailboxFull
 
@@ -201,7 +200,7 @@ class ActorRef(Generic[M]):
             and get_ident() == cell.thread_id
             and not FENCES.up
             and (cell.scheduler.left > 0 or cell.scheduler.renew())
-            and (cell.scheduler.top is not None or cell.scheduler.made < MAX_DEPTH)
+            and (cell.scheduler.top is not None or cell.scheduler.made < cell.scheduler.depth)
         ):
             answer = cell.run_now(message)
             if type(answer) is not Envelope:

@@ -19,14 +19,14 @@ from bifrost.actors.deadlines import Deadlines
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
 
-__all__ = ["MAX_DEPTH", "Scheduler"]
+__all__ = ["Scheduler"]
 
 _UNITS = 32  # units of work in one turn
 _SHARE = 64  # messages in one unit
 _ROUNDS = 6  # shares in a row, if nobody else is ready
 _TURN = 0.0005  # seconds after which no further share is begun in a turn
 _INLINE = 128  # asks and starts that may run on the caller's stack in one turn
-MAX_DEPTH = 12  # how deep such calls may nest: each level takes some frames of the caller's stack
+_DEPTH = 12  # how deep such calls may nest: each level takes some frames of the caller's stack
 
 
 class Scheduler:
@@ -41,13 +41,14 @@ class Scheduler:
             allowance is asked for when it is used up.
         top: the stack of stand-by tasks; each nested call takes one off it, and puts it back when it returns.
         made: how many there are, on the stack and in use by a call that has not returned.
-        spare: more of them, which have carried something to its end.
+        depth: how many there may be, which bounds how deep calls nest.
         turning: a turn has been asked for.
     """
 
     __slots__ = (
         "context",
         "deadlines",
+        "depth",
         "inline",
         "left",
         "loop",
@@ -56,7 +57,6 @@ class Scheduler:
         "ready",
         "rounds",
         "share",
-        "spare",
         "top",
         "turn_ends",
         "turning",
@@ -69,7 +69,7 @@ class Scheduler:
         self.ready: deque[Callable[[], None]] = deque()
         self.top: Carrier | None = None
         self.made = 0
-        self.spare: list[Carrier] = []
+        self.depth = _DEPTH
         self.deadlines = Deadlines(loop)
         self.pick: Callable[[int], int] | None = None
         self.inline = True
@@ -107,7 +107,7 @@ class Scheduler:
     @property
     def may_nest(self) -> bool:
         """True if one more call may run on the caller's stack without making it too deep."""
-        return self.top is not None or self.made < MAX_DEPTH
+        return self.top is not None or self.made < self.depth
 
     @property
     def has_room_now(self) -> bool:
@@ -156,12 +156,7 @@ class Scheduler:
 
     def extend(self) -> Carrier:
         """Put one more stand-by task on the stack, whose depth is the depth of the calls."""
-        while self.spare:
-            carrier = self.spare.pop()
-            if carrier.is_fit:
-                break
-        else:
-            carrier = Carrier(self.loop, self.context, self.spare)
+        carrier = Carrier(self.loop, self.context, self)
         self.made += 1
         carrier.below = self.top
         self.top = carrier
@@ -201,8 +196,8 @@ class Scheduler:
     async def close(self) -> None:
         """End the stand-by tasks."""
         self.deadlines.close()
-        carriers = [*self.spare]
-        self.spare.clear()
+        carriers = []
+        self.depth = 0
         while self.top is not None:
             carriers.append(self.top)
             self.top = self.top.below
