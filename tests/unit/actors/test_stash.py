@@ -336,3 +336,21 @@ async def test_unstashing_in_the_handler_that_stashed_handles_it_again_later(*, 
             system.ref("a").tell("x")
         await asyncio.sleep(1)
         assert len(tries) == 2
+
+
+async def test_stashing_does_not_move_the_bound_of_the_mailbox() -> None:
+    """After messages in both lanes went through the stash the mailbox holds as many as before."""
+    passed: list[Any] = []
+    async with ActorSystem(children=[door(passed, mailbox=Mailbox(capacity=3))]) as system:
+        ref = system.ref("a")
+        for _ in range(3):
+            for lane in (Lane.NORMAL, Lane.HIGH):
+                ref.tell("x", lane=lane)
+                await asyncio.sleep(1)
+            await ref.ask("open")
+            await ref.ask("shut")
+        assert len(passed) == 6
+        ref.tell(("slow", 5))
+        await asyncio.sleep(1)
+        results = [ref.tell("y") for _ in range(5)]
+        assert [result.value for result in results] == ["accepted"] * 3 + ["dropped"] * 2
