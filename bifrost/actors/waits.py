@@ -6,6 +6,7 @@ In: a cell. Out: the actors that its handler waits for, and why; chains of such 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -22,6 +23,7 @@ from bifrost.actors.worker import WorkerCell
 
 __all__ = ["Wait", "frames_of", "handler_task", "thread_of", "wait_chain", "waits_of"]
 
+_ASYNCIO = os.path.dirname(asyncio.__file__)  # noqa: PTH120 - compared with file names of code
 _DEEPEST = 50  # links of one chain of actors
 _TASKS = 100  # tasks that one handler's stack may branch into
 
@@ -77,11 +79,29 @@ def frames_of(task: asyncio.Task[Any]) -> Iterator[tuple[int, FrameType]]:
             seen.add(future)
             frames, end = await_chain(future)
             yield from ((depth, frame) for frame in frames)
-            if end is not None:
-                left.append((depth + 1, end))
+            left += [(depth + 1, part) for part in reversed(_parts_of(frames, end))]
         else:
-            # What `asyncio.gather` returns knows its parts; other futures end the chain.
-            left += [(depth, part) for part in reversed(getattr(future, "_children", None) or ())]
+            left += [(depth, part) for part in reversed(_parts_of([], future))]
+
+
+def _parts_of(frames: list[FrameType], end: asyncio.Future[Any] | None) -> list[asyncio.Future[Any]]:
+    """The tasks that a chain which ends in `end` waits for; none for a future that somebody will set."""
+    if isinstance(end, asyncio.Task):
+        return [end]
+    gathered: list[asyncio.Future[Any]] | None = getattr(end, "_children", None)
+    if gathered is not None:
+        return gathered
+    # Where asyncio waits for several with a future of its own, its frame knows them.
+    for frame in frames[-2:]:
+        if os.path.dirname(frame.f_code.co_filename) == _ASYNCIO:  # noqa: PTH120 - as above
+            known = frame.f_locals
+            group = known.get("self")
+            found = getattr(group, "_tasks", ()) if isinstance(group, asyncio.TaskGroup) else known.get("fs", ())
+            found = [*found, known.get("fut")]
+            tasks: list[asyncio.Task[Any]] = [one for one in found if isinstance(one, asyncio.Task)]
+            if tasks:
+                return [*sorted(tasks, key=lambda one: (len(one.get_name()), one.get_name()))]
+    return []
 
 
 def waits_of(cell: Cell) -> list[Wait]:

@@ -69,7 +69,13 @@ class Waiter(Actor[Any]):
                     await deep(self.gate, 0)
             case "group":
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(deep(self.gate, 1))
                     group.create_task(deep(self.gate, 0))
+            case "wait":
+                tasks = [asyncio.create_task(deep(self.gate, levels), name=str(levels)) for levels in (0, 1)]
+                await asyncio.wait(tasks)
+            case "wait for":
+                await asyncio.wait_for(deep(self.gate, 0), 50)
             case "beside":
                 self.ctx.spawn_task(deep(self.gate, 1), name="poll")
             case ("ask", ref):
@@ -101,6 +107,8 @@ def waiter(name: str, **options: Any) -> ChildSpec:
         ("timeout", ["receive", "deep", "Event.wait"]),
         ("task", ["receive", "deep", "Event.wait"]),
         ("gather", ["receive", "deep", "deep", "Event.wait", "deep", "Event.wait"]),
+        ("group", ["receive", "TaskGroup.__aexit__", "deep", "deep", "Event.wait", "deep", "Event.wait"]),
+        ("wait", ["receive", "wait", "_wait", "deep", "Event.wait", "deep", "deep", "Event.wait"]),
     ],
 )
 async def test_the_stack_goes_down_to_what_is_awaited(how: str, frames: list[str]) -> None:
@@ -114,6 +122,17 @@ async def test_the_stack_goes_down_to_what_is_awaited(how: str, frames: list[str
         ]
         assert found.stack[0].startswith("test_explain.py:")
         assert "await" in found.stack[0] or "async" in found.stack[0]
+
+
+async def test_the_stack_goes_through_wait_for() -> None:
+    """A deadline around what is awaited does not hide it, whatever the version of Python makes of it."""
+    async with ActorSystem(children=[waiter("a")]) as system:
+        system.ref("a").tell("wait for")
+        await asyncio.sleep(3)
+        stack = system.explain("a").stack
+        assert "Waiter.receive" in stack[0]
+        assert "in deep" in stack[-2]
+        assert "Event.wait" in stack[-1]
 
 
 async def test_it_names_the_message_and_its_age() -> None:
