@@ -214,9 +214,9 @@ def lose_a_dead_letter(patch: Patch) -> None:
     """What a crash took along is not reported."""
     publish = ActorSystem.dead_letter
 
-    def dead_letter(self: ActorSystem, path: str, message: object, reason: DeadLetterReason) -> None:
+    def dead_letter(self: ActorSystem, path: str, message: object, reason: DeadLetterReason, **facts: Any) -> None:
         if reason is not DeadLetterReason.CRASHED:
-            publish(self, path, message, reason)
+            publish(self, path, message, reason, **facts)
 
     patch.setattr(ActorSystem, "dead_letter", dead_letter)
 
