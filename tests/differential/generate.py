@@ -8,9 +8,6 @@ Rows that cost no script anything:
 - Row "time": the period is longer than any script.
 - Row "mailbox over a restart": a child is told one thing, and only while it runs.
 - Row "reference over a restart": the trace names places in the tree; only a supervisor that is up is called.
-- Row "unknown field in a specification", row "extra result of a start", row "registered names", row "change at run
-  time", row "links", row "specification of a supervisor", row "budget per child, park, back-off, hold, replacement,
-  store": never used.
 - Row "`auto_shutdown` of a dynamic supervisor": left at never.
 - Row "ignore": each driver says it in its own side's manner, and a call is answered ok on both.
 - Row "killing": workers can be cancelled; those that ignore a stop do not ignore that.
@@ -19,6 +16,8 @@ Rows that cost no script anything:
 - Row "questions": they are asked when nothing moves.
 - Row "slow start": the driver sets no limit.
 - Row "stop during a slow start": a start that waits is released before anything is stopped.
+
+What the other rows name, no script ever uses.
 """
 
 from __future__ import annotations
