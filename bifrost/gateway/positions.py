@@ -159,10 +159,11 @@ def _parts(node: Node) -> tuple[str, ...]:
 def _each_part(node: Node) -> Iterator[str]:
     if node.type == "dotted_key":
         for child in node.named_children:
-            yield from _each_part(child)
+            if child.type in _KEYS:  # where the syntax is wrong, other nodes stand between
+                yield from _each_part(child)
         return
     raw = (node.text or b"").decode()
     try:
-        yield next(iter(tomllib.loads(f"{raw} = 0")))
+        yield next(iter(tomllib.loads(f"{raw} = 0")), raw)
     except tomllib.TOMLDecodeError:
         yield raw
