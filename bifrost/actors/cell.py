@@ -133,6 +133,7 @@ class Cell(ABC):
             restarts=self.restarts,
             mailbox_depth=self.waiting_messages(),
             last_crash=self.last_crash,
+            mailbox_urgent=self.urgent_messages(),
             handling=None if life is None else life.handling,
             handling_for=None if life is None else life.suspended_for,
             history=tuple(self._history or ()),
@@ -150,6 +151,10 @@ class Cell(ABC):
 
     def waiting_messages(self) -> int:
         """How many messages wait; a supervisor has no mailbox."""
+        return 0
+
+    def urgent_messages(self) -> int:
+        """How many of them are in the lanes above NORMAL."""
         return 0
 
     def children(self) -> Iterable[Cell]:

@@ -289,6 +289,10 @@ class MailCell(Cell):
                 waiter.set_exception(error or self.stopped_error())
         self.regate()
 
+    def urgent_messages(self) -> int:
+        """What is in the mailbox in the lanes above NORMAL."""
+        return 0 if self._mailbox is None else self._mailbox.rush
+
     def waiting_messages(self) -> int:
         """What is in the mailbox."""
         return 0 if self._mailbox is None else len(self._mailbox)

@@ -42,6 +42,7 @@ class ActorSnapshot:
         restarts: how often its supervisor has started it again.
         mailbox_depth: messages that wait; 0 for a supervisor.
         last_crash: the last crash or failed start in words, or None.
+        mailbox_urgent: those of the waiting messages that are in the lanes above NORMAL.
         handling: the type of the message in hand, or None.
         handling_for: seconds for which that handler, or a hook, has been suspended; None if it has not.
         history: the last incarnations before the present one, oldest first, ten at most.
@@ -57,6 +58,7 @@ class ActorSnapshot:
     restarts: int
     mailbox_depth: int
     last_crash: str | None
+    mailbox_urgent: int = 0
     handling: str | None = None
     handling_for: float | None = None
     history: tuple[PastLife, ...] = ()

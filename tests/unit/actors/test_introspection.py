@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bifrost.actors import Actor, ActorSystem, ChildSpec, Delivery, Mailbox, MailboxHighWater, Overflow
+from bifrost.actors import Actor, ActorSystem, ChildSpec, Delivery, Lane, Mailbox, MailboxHighWater, Overflow
 from bifrost.errors import ActorCrashed, MailboxFull
 from bifrost.testing import EventLog
 
@@ -32,7 +32,12 @@ async def test_a_snapshot_shows_the_handler_in_hand() -> None:
         a = system.ref("a")
         for seconds in (5.0, 5.0, 7):
             a.tell(seconds)
-        await asyncio.sleep(12)
+        await asyncio.sleep(1)
+        a.tell(0.0, lane=Lane.HIGH)
+        (seen,) = system.snapshot().children
+        assert (seen.handling, seen.handling_for) == ("float", 1)
+        assert (seen.mailbox_depth, seen.mailbox_urgent) == (3, 1)
+        await asyncio.sleep(11)
         (seen,) = system.snapshot().children
         assert (seen.handling, seen.handling_for, seen.mailbox_depth) == ("int", 2, 0)
         await asyncio.sleep(10)
