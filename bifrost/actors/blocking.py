@@ -195,7 +195,7 @@ class BlockingShell(Actor[Any]):
                     raise
                 cancelled = True
                 thread.ask_to_stop(now=True)
-            if not done.done() and not cancelled and deadline is not None and thread.loop.time() >= deadline:
+            if not done.done() and deadline is not None and thread.loop.time() >= deadline:
                 where = (thread.stack() or ["nowhere"])[-1]
                 thread.ask_to_stop(now=True)
                 self.ctx.spawn_task(_outlast(inc, done), name="thread")

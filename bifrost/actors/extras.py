@@ -47,5 +47,6 @@ class Extras:
     def begin_end(self) -> None:
         """The incarnation begins to end."""
         self.in_time()
-        if self.on_ending is not None:
-            self.on_ending()
+        hook, self.on_ending = self.on_ending, None
+        if hook is not None:
+            hook()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -620,3 +621,60 @@ def test_a_stuck_thread_does_not_hold_up_the_end_of_the_loop() -> None:
     gate.event.set()
     while threads_of("a"):
         time.sleep(0.001)
+
+
+@pytest.mark.real_time
+async def test_a_cancellation_by_a_stranger_does_not_lift_the_time_limit(gate: Gate) -> None:
+    """Whoever cancels the handler's task, a thread that hangs is given up after `handler_timeout`."""
+    async with ActorSystem(children=[quick([])]) as system:
+        ref = system.ref("a")
+        asked = asyncio.ensure_future(ref.ask(gate.hang))
+        await asyncio.to_thread(gate.entered.wait, 10)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "a#1":
+                task.cancel()
+        with pytest.raises(ActorCrashed):
+            await asked
+        assert await ref.ask("next") == ("seen", "next")
+        assert len(system.leaks) == 1
+
+
+@pytest.mark.real_time
+async def test_a_crowd_of_threads_under_kills_and_timeouts_loses_no_ask() -> None:
+    """Every ask ends, no thread is left, and every actor still answers."""
+    rng = random.Random(7)
+
+    class Nervous(Body):
+        handler_timeout = 0.03
+
+    def busy(seconds: float) -> Callable[[Any], str]:
+        def run(actor: Body) -> str:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not actor.ctx.stopping:
+                time.sleep(0.001)
+            if seconds > 0.02:
+                actor.ctx.ask(actor.ctx.system.ref("echo"), seconds, timeout=1)
+            return "done"
+
+        return run
+
+    crowd = [ChildSpec(id=f"n{n}", start=Nervous, args=([],)) for n in range(8)]
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), *crowd], intensity=10_000) as system:
+        refs = [system.ref(spec.id) for spec in crowd]
+        asks = []
+        for _ in range(150):
+            ref = rng.choice(refs)
+            asks.append(asyncio.ensure_future(ref.ask(busy(rng.choice([0.0, 0.002, 0.025, 0.05])))))
+            if rng.random() < 0.15:
+                rng.choice(refs).kill()
+            await asyncio.sleep(rng.choice([0.0, 0.002, 0.01]))
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        assert all(result == "done" or isinstance(result, ActorError) for result in results)
+        assert "done" in results
+        for ref in refs:
+            await ref.wait_running()
+            assert await ref.ask("hello", timeout=20) == ("seen", "hello")
+        assert system.leaks == ()
+        names = sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("n"))
+        assert names == sorted(f"{ref.path}#{ref.incarnation}" for ref in refs)
+    assert not any(thread.name.startswith("n") and "#" in thread.name for thread in threading.enumerate())
