@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from bifrost.actors import events
+from bifrost.actors.blocking import BlockingShell
 from bifrost.actors.meters import add_meter
 from bifrost.actors.worker import WorkerCell
 from bifrost.core.value import TagValue
@@ -280,7 +281,8 @@ class ActorTelemetry:
 def _class_of(cell: Cell) -> str:
     inc = cell.present if isinstance(cell, WorkerCell) else None
     if inc is not None and inc.actor is not None:
-        return type(inc.actor).__qualname__
+        actor = inc.actor
+        return type(actor.body if isinstance(actor, BlockingShell) else actor).__qualname__
     return str(getattr(cell.spec.start, "__qualname__", type(cell.spec.start).__qualname__))
 
 
