@@ -16,9 +16,11 @@ from bifrost.actors import Lane
 __all__ = [
     "Act",
     "Ask",
+    "Become",
     "CrashNow",
     "Hang",
     "KillActor",
+    "Link",
     "Pause",
     "Post",
     "Repeat",
@@ -32,6 +34,8 @@ __all__ = [
     "Stubborn",
     "Tell",
     "Timer",
+    "Trap",
+    "Unlink",
     "Unstash",
     "Unwatch",
     "Watch",
@@ -114,6 +118,34 @@ class KillActor:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Fall together with an actor."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class Unlink:
+    """Take a link back."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Hear of the end of linked actors, or fall with them again."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Become:
+    """Let another method handle what comes next, one that ends when its asker gives up, or go back to the first."""
+
+    other: bool
+
+
+@dataclass(frozen=True)
 class Stash:
     """Put this message aside, if it is in hand for the first time."""
 
@@ -176,6 +208,10 @@ Act = (
     | Watch
     | Unwatch
     | KillActor
+    | Link
+    | Unlink
+    | Trap
+    | Become
     | Stash
     | Unstash
     | Spawn
@@ -202,6 +238,7 @@ class Role:
 
     starts: tuple[Stage, ...] = ()
     stops: tuple[Stage, ...] = ()
+    hands_over: bool = False
 
 
 _targets = st.integers(0, 11)
@@ -223,6 +260,8 @@ _leaves: st.SearchStrategy[Act] = st.one_of(
     st.builds(Watch, _targets),
     st.builds(Unwatch, _targets),
     st.builds(KillActor, _targets),
+    st.one_of(st.builds(Link, _targets), st.builds(Unlink, _targets), st.builds(Trap, st.booleans())),
+    st.builds(Become, st.booleans()),
     st.just(Stash()),
     st.just(Unstash()),
 )
@@ -259,4 +298,4 @@ def roles(*first_start: Stage) -> st.SearchStrategy[Role]:
     rare = st.sampled_from([Stage.OK, Stage.OK, Stage.YIELD, Stage.SLOW, Stage.FAIL, Stage.HANG, Stage.STUBBORN])
     later = st.lists(rare, max_size=2)
     starts = st.builds(lambda first, rest: (first, *rest), st.sampled_from(first_start), later)
-    return st.builds(Role, starts, st.lists(rare, max_size=2).map(tuple))
+    return st.builds(Role, starts, st.lists(rare, max_size=2).map(tuple), st.booleans())

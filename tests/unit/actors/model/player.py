@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors import Actor, ActorState, Delivery, Down, ExitReason, Lane, Normal, Shutdown
+from bifrost.actors.cancellable import cancellable
 from tests.unit.actors.model import acts
 from tests.unit.actors.model.ledger import Life, Parcel, Tick
 
@@ -56,6 +57,20 @@ class Player(Actor[Any]):
             self._own_context()
             await self._stage(self._role.stops[number - 1] if number <= len(self._role.stops) else acts.Stage.OK)
 
+    async def on_restart(self, reason: ExitReason, handover: Any) -> None:
+        self._world.ledger.expect(self.ctx.incarnation > 1, f"{self.ctx.path} begins with a restart")
+        if handover is not None:
+            path, number = handover
+            fits = path == self.ctx.path and number < self.ctx.incarnation
+            self._world.ledger.expect(fits, f"{self.ctx.path}#{self.ctx.incarnation} was handed over {handover}")
+        await self.on_start()
+
+    def handover(self) -> Any:
+        life = self.life
+        quiet = life.stopped == 1 and not life.is_busy and not life.fenced
+        self._world.ledger.expect(quiet, f"{life.name} hands over while it does {life.doing}, {life.tasks}")
+        return (life.path, life.number) if self._role.hands_over else None
+
     async def _stage(self, stage: acts.Stage) -> None:
         if stage is acts.Stage.YIELD:
             await asyncio.sleep(0)
@@ -90,6 +105,11 @@ class Player(Actor[Any]):
             elif isinstance(message, Down):
                 self._down(message)
             return None
+
+    @cancellable
+    async def receive_while_wanted(self, message: Any) -> object:
+        """Handle a message, and end when nobody waits for the answer any more."""
+        return await Player.receive(self, message)
 
     def _own_context(self) -> None:
         self._world.ledger.expect(MARK.get() == self.life.name, f"{self.life.name} runs in the context of {MARK.get()}")
@@ -132,6 +152,17 @@ class Player(Actor[Any]):
                     life.owed_downs[ref] += 1  # it may have been queued already
             case acts.KillActor(target):
                 world.ref(target).kill()
+            case acts.Link(target):
+                self.ctx.link(world.ref(target))
+            case acts.Unlink(target):
+                self.ctx.unlink(world.ref(target))
+            case acts.Trap(on):
+                self.ctx.trap_exits = on
+            case acts.Become(other):
+                if other:
+                    self.ctx.become(self.receive_while_wanted)
+                else:
+                    self.ctx.unbecome()
             case acts.Stash():
                 pass  # a task beside the handler has no message in hand
             case acts.Unstash():
