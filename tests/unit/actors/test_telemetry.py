@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from bifrost.actors import Actor, ActorRef, ActorSystem, ChildSpec, Mailbox
+from bifrost.actors.blocking import BlockingActor
 from bifrost.actors.telemetry import ActorTelemetry
 from bifrost.core.value import TagValue
 from bifrost.errors import ActorCrashed, ActorError, AskTimeout
@@ -104,6 +105,24 @@ async def test_messages_are_counted_and_timed(bench: Bench) -> None:
         assert bench.points("bifrost.actor.mailbox.wait")["a"].count == 3
         assert bench.points("bifrost.actor.handler.duration")["a"].count == 3
         assert bench.points("bifrost.actor.handler.duration")["a"].explicit_bounds[0] == 1e-5
+
+
+class Drive(BlockingActor[Any]):
+    """Handles its messages in a thread."""
+
+    def receive(self, message: Any) -> object:
+        return message
+
+
+async def test_an_actor_in_a_thread_is_measured_like_any_other(bench: Bench) -> None:
+    """Under its own class, with its spans."""
+    specs = [ChildSpec(id="drive", start=Drive)]
+    async with ActorSystem(children=specs, telemetry=bench.telemetry()) as system:
+        assert await system.ref("drive").ask(1) == 1
+        point = bench.points("bifrost.actor.processed")["drive"]
+        assert point.attributes["bifrost.actor.class"] == "Drive"
+        await asyncio.sleep(0)
+        assert len(bench.named("ask drive")) == len(bench.named("process drive")) == 1
 
 
 async def test_depth_is_what_waits_now(bench: Bench) -> None:
