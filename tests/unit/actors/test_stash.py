@@ -354,3 +354,21 @@ async def test_stashing_does_not_move_the_bound_of_the_mailbox() -> None:
         await asyncio.sleep(1)
         results = [ref.tell("y") for _ in range(5)]
         assert [result.value for result in results] == ["accepted"] * 3 + ["dropped"] * 2
+
+
+async def test_a_stash_works_under_the_eye_of_a_tap() -> None:
+    """With a tap every message travels in an envelope, and nothing else changes."""
+    passed: list[Any] = []
+    async with ActorSystem(children=[door(passed)]) as system:
+        ref = system.ref("a")
+        with system.trace("a"):
+            ref.tell(1)
+            asked = asyncio.ensure_future(ref.ask(2))
+            await asyncio.sleep(1)
+            ref.tell("crash")
+            ref.tell("open")
+            ref.tell(3)
+            assert await asked == ("passed", 2)
+            await asyncio.sleep(1)
+        assert passed == [1, 2, 3]
+        assert ref.incarnation == 2
