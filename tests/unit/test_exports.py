@@ -25,6 +25,8 @@ _OPTIONAL = (
     "tree_sitter",
     "pyarrow",
     "opentelemetry",
+    "trio",
+    "pykka",
 )
 
 

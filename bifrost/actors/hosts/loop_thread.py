@@ -212,17 +212,26 @@ class LoopThread:
             self._awake = True
             loop.call_soon(self._do_work, context=self._context)
             error = self._live(loop)
+        except Exception as failed:  # noqa: BLE001 - a loop that does not work is the host's to know
+            error = failed
         finally:
             self._gone = True
             self._refuse_all()
-            tasks = self._cancel_tasks(loop)
-            loop.close()
-            self._refuse_all()
-            self.left_behind = (*tasks, *self._join_jobs(executor))
-            self._on_end(error)
+            try:
+                tasks = self._cancel_tasks(loop)
+                loop.close()
+                self._refuse_all()
+                self.left_behind = (*tasks, *self._join_jobs(executor))
+            finally:
+                self._on_end(error)
 
     def _live(self, loop: asyncio.AbstractEventLoop) -> BaseException | None:
-        life = loop.create_task(self._life(), name=self.name)
+        life_coro = self._life()
+        try:
+            life = loop.create_task(life_coro, name=self.name)
+        except BaseException:
+            life_coro.close()  # the loop's task factory is the host's too
+            raise
         interrupt: BaseException | None = None
         for _ in range(_INTERRUPTS):
             try:
@@ -256,10 +265,14 @@ class LoopThread:
                 await loop.shutdown_asyncgens()
             return [f"task {task.get_name()}" for task in left]
 
+        cancelling = cancel_all()
         try:
-            return loop.run_until_complete(cancel_all())
+            return loop.run_until_complete(cancelling)
         except TimeoutError:
             return ["an asynchronous generator"]
+        except Exception:  # noqa: BLE001 - a loop that does not work; its tasks have not begun
+            cancelling.close()
+            return []
         except (KeyboardInterrupt, SystemExit):
             return ["tasks that raised while they were cancelled"]
 

@@ -116,6 +116,21 @@ def test_a_loop_that_cannot_be_made_is_told() -> None:
         Portal(ActorSystem("plant"), loop_factory=broken).start()
 
 
+def test_a_loop_that_makes_no_tasks_is_told() -> None:
+    """A task factory that fails comes out of start, and the thread ends."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise TypeError("no such argument")
+
+    def factory() -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_task_factory(broken)
+        return loop
+
+    with no_thread_left(), pytest.raises(TypeError, match="no such argument"):
+        Portal(ActorSystem("plant", [worker("a")]), loop_factory=factory).start(timeout=5)
+
+
 def test_a_start_that_takes_too_long_is_given_up() -> None:
     """A start raises TimeoutError at its deadline, and what had started is stopped."""
     recorder = Recorder()

