@@ -75,12 +75,10 @@ class Administration(PlanRunner):
         row.status = ChildStatus.STARTING
         return row
 
-    def up_now(self, row: ChildRow, now: float) -> None:
-        """The child that `add_now` has taken up runs; `now` is looked at only if it has a back-off."""
+    def up_now(self, row: ChildRow) -> None:
+        """The child that `add_now` has taken up runs; since when matters only to a child that has failed before."""
         row.status = ChildStatus.RUNNING
         self.children.active += 1
-        if row.spec.backoff is not None:
-            row.started_at = now
 
     def wait_for(self, row: ChildRow, token: int) -> None:
         """Its start takes longer: the call is answered when `steps.Started` comes."""

@@ -304,7 +304,7 @@ class SupervisorCell(Cell):
             kid.launch()
             outcome: ActorRef[Any] | PendingCall = kid.ref
             if self.starting_now is None:
-                self.core.up_now(row, 0.0 if spec.backoff is None else self.system.loop.time())
+                self.core.up_now(row)
             else:
                 self._token += 1
                 outcome = self._calls[self._token] = PendingCall(spec.id, spec)

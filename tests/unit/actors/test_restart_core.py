@@ -176,6 +176,17 @@ def test_backoff_of_a_group_holds_the_group() -> None:
     assert made.take_log() == ["start a", "start b"]
 
 
+def test_terminating_one_that_waits_for_its_group_leaves_the_others_waiting() -> None:
+    """Their restart still comes; the one that was stopped by hand comes with them, as in every group restart."""
+    made = bench([child("a", backoff=Backoff(min=2, max=2, jitter=0)), child("b"), child("c")], Strategy.ONE_FOR_ALL)
+    made.crash("a")
+    assert made.call(Verb.TERMINATE, "b") == "ok"
+    assert made.fates == {"a": Fate.RESTART, "b": Fate.STOPPED, "c": Fate.RESTART}
+    made.take_log()
+    made.advance(2)
+    assert made.take_log() == ["start a", "start b", "start c"]
+
+
 # Holding
 
 
@@ -361,7 +372,7 @@ def test_the_short_way_of_a_start_leads_to_the_same_place() -> None:
             row = made.core.add_now(spec)
             assert row is not None
             made.alive.add("b")
-            made.core.up_now(row, made.now)
+            made.core.up_now(row)
         else:
             assert made.add(spec) == "ok"
         made.take_log()
