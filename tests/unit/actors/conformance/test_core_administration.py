@@ -180,6 +180,16 @@ def test_59_new_flags_are_in_force_at_once() -> None:
     assert made.exit_reason is None
 
 
+def test_59_new_flags_alone_leave_the_children_alone() -> None:
+    """What was deleted stays deleted, what was added stays [code_change]."""
+    made = bench(children("ab"))
+    made.call(Verb.TERMINATE, "a")
+    made.call(Verb.DELETE, "a")
+    made.add(child("c"))
+    assert made.change(intensity=9) == "ok"
+    assert made.core.children.ids() == ["b", "c"]
+
+
 # Scale
 
 
