@@ -14,7 +14,7 @@ from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.mailbox import Lane
 from bifrost.actors.timers import check_seconds
 from bifrost.core.clock import Clock
-from bifrost.errors import ActorError, ActorStopped
+from bifrost.errors import ActorStopped
 
 if TYPE_CHECKING:
     from bifrost.actors.actor_thread import ActorThread
@@ -109,11 +109,16 @@ class BlockingContext:
 
         Raises:
             ActorStopped: also if this actor is stopped while it waits.
-            ActorError: an actor that asks itself would wait for itself.
         """
-        if ref == self.ref:
-            raise ActorError(f"{self.path} asks itself and would wait for its own answer; call the method instead")
-        return self._call(ref.ask(message, timeout=timeout, lane=lane), timeout)
+        return self._call(self._ask(ref, message, timeout, lane), timeout)
+
+    async def _ask(self, ref: ActorRef[Any], message: Any, timeout: float, lane: Lane) -> Any:
+        life = self._inner.life
+        life.begin_ask(ref.cell)  # the handler itself waits, though in another thread: it may close a ring of asks
+        try:
+            return await ref.ask(message, timeout=timeout, lane=lane)
+        finally:
+            life.asking = None
 
     def send(self, ref: ActorRef[_M], message: _M, *, timeout: float = 5.0, lane: Lane = Lane.NORMAL) -> None:
         """Send, waiting for room; results and errors are those of `ActorRef.send`."""

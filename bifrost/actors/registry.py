@@ -188,8 +188,10 @@ class Registry:
 
     def release(self, cell: Cell) -> None:
         """Take every name from a cell that has stopped for good; called by the runtime."""
-        for name in sorted(self._names_of.get(cell, ())):
-            self._release(name, cell)
+        names = self._names_of.get(cell)
+        if names is not None:
+            for name in sorted(names):
+                self._release(name, cell)
 
     def close(self) -> None:
         """End every subscription and refuse new names; called when the system has stopped."""

@@ -256,6 +256,7 @@ class ActorSystem:
                 timed_out = True
                 self._root.force()
                 await asyncio.wait([self._ended], timeout=_FORCED_STOP)
+        self.registry.close()
         await self.scheduler.close()
         self._stop_companions()
         return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=self.leaks)

@@ -39,6 +39,7 @@ from bifrost.errors import (
     ActorCrashed,
     ActorError,
     ActorStopped,
+    AskCycle,
     AskTimeout,
     HandlerError,
     HandlerTimeout,
@@ -262,8 +263,27 @@ async def test_what_an_ask_raises_is_raised_in_the_thread() -> None:
         return errors
 
     async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), body([])]) as system:
-        assert await system.ref("a").ask(asks) == [AskTimeout.__name__, "ActorError", "ValueError", "ValueError"]
+        assert await system.ref("a").ask(asks) == [AskTimeout.__name__, "AskCycle", "ValueError", "ValueError"]
         assert system.ref("a").incarnation == 1
+
+
+async def test_an_ask_from_a_thread_counts_in_a_ring_of_asks() -> None:
+    """Two blocking actors that ask each other: the one that closes the ring hears of it at once."""
+    rings: list[Any] = []
+
+    class Asking(Body):
+        def receive(self, message: Any) -> object:
+            try:
+                return self.ctx.ask(self.ctx.system.ref(message), self.ctx.path, timeout=50)
+            except AskCycle as error:
+                rings.append((self.ctx.clock.monotonic(), error.paths))
+                return "a ring"
+
+    specs = [ChildSpec(id=name, start=Asking, args=([],)) for name in "ab"]
+    async with ActorSystem(children=specs) as system:
+        assert await system.ref("a").ask("b", timeout=100) == "a ring"
+        assert rings == [(0.0, ("b", "a"))]
+        assert await system.ref("b").ask("a", timeout=100) == "a ring"
 
 
 async def test_a_thread_watches_and_stops() -> None:
