@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any, Final, Self, TypeVar
 
 from bifrost.actors.hosts import calls
 from bifrost.actors.hosts.loop_thread import GRACE, LoopFactory, LoopThread
+from bifrost.actors.hosts.work import Call, Order, Post
 from bifrost.actors.incarnation import CURRENT
 from bifrost.actors.mailbox import Lane
 from bifrost.actors.ref import ActorRef
@@ -77,7 +77,7 @@ class Portal:
         self._report: ShutdownReport | None = None
         self._down = False
         self._listeners: list[Callable[[BaseException | None], object]] = []
-        self._calls: set[_Call] = set()
+        self.in_flight: set[Call] = set()
 
     # Life
 
@@ -99,7 +99,7 @@ class Portal:
             if up.done():
                 self._thread.join(GRACE)  # the tree was rolled back; the thread is at its last lines
                 raise
-            self._thread.submit(_Close(self, 0.0))
+            self._thread.submit(Order(self._close_now, 0.0))
             if isinstance(error, TimeoutError):
                 where = self._thread.stack()
                 raise TimeoutError(
@@ -210,7 +210,7 @@ class Portal:
             cause: what the host failed with besides; it is told with the exception.
         """
         if self._error is not None:
-            raise self._down_error() from cause or self._error.__cause__
+            raise self.gone_error() from cause or self._error.__cause__
 
     # Work
 
@@ -220,7 +220,7 @@ class Portal:
         Cancelling the future cancels the task. After the end of the system the future fails with `SupervisorGaveUp` if
         the tree gave up, else with `ActorStopped`.
         """
-        call = _Call(self, coro_fn, args)
+        call = Call(self, coro_fn, args)
         if not self._began:
             raise ActorError(f"the portal of system {self.system.name!r} is not started; call start first")
         self._thread.submit(call)
@@ -238,7 +238,7 @@ class Portal:
             return ref.tell(message, lane=lane)  # refused there, as for any abandoned incarnation
         if ref.state in (ActorState.STOPPED, ActorState.FAILED):
             return ref.tell(message, lane=lane)  # a dead letter
-        return Delivery.ACCEPTED if self._thread.submit(_Post(ref, message, lane)) else Delivery.DEAD
+        return Delivery.ACCEPTED if self._thread.submit(Post(ref, message, lane)) else Delivery.DEAD
 
     def ask(
         self, ref: calls.Target, message: Any, *, timeout: float | None = 5.0, lane: Lane = Lane.NORMAL
@@ -264,6 +264,11 @@ class Portal:
     def stack(self) -> str:
         """Where the system's thread is at this moment, as a traceback; empty if it has ended."""
         return self._thread.stack()
+
+    @property
+    def takes_calls(self) -> bool:
+        """True until the loop winds up."""
+        return self._thread.is_open
 
     @property
     def is_own_thread(self) -> bool:
@@ -326,7 +331,7 @@ class Portal:
             self._up.set_exception(self._error)
         else:
             self._error = error
-        for call in tuple(self._calls):
+        for call in tuple(self.in_flight):
             call.refuse()
         with self._lock:
             self._down = True
@@ -344,7 +349,7 @@ class Portal:
             if not self._began:
                 self._began = self._down = True  # it is never to be started
                 self._thread.give_up()
-        self._thread.submit(_Close(self, timeout))
+        self._thread.submit(Order(self._close_now, timeout))
         seconds = self.system.stop_timeout if timeout is None else timeout
         return seconds + _FORCED_STOP + 3 * GRACE
 
@@ -370,109 +375,13 @@ class Portal:
                 "use close_soon, or close it from the host"
             )
 
-    def _down_error(self) -> BaseException:
+    def gone_error(self) -> BaseException:
+        """Why there is nobody to call any more: a new exception at each call, for several threads may raise it."""
         error = self._error
         if error is None:
             return ActorStopped(f"system {self.system.name!r} has been closed")
         if isinstance(error, SupervisorGaveUp):
-            return SupervisorGaveUp(str(error))  # a new one: several threads may raise it
+            return SupervisorGaveUp(str(error))
         if isinstance(error, Exception):
             return SupervisorGaveUp(f"system {self.system.name!r} ended: {type(error).__name__}: {error}")
         return error
-
-
-class _Post:
-    """A tell on its way."""
-
-    __slots__ = ("lane", "message", "ref")
-
-    takes_a_turn = False
-
-    def __init__(self, ref: ActorRef[Any], message: Any, lane: Lane) -> None:
-        self.ref = ref
-        self.message = message
-        self.lane = lane
-
-    def begin(self) -> None:
-        self.ref.tell(self.message, lane=self.lane)
-
-    def refuse(self) -> None:
-        """Nobody is left to count dead letters."""
-
-
-class _Close:
-    """A request to close."""
-
-    __slots__ = ("portal", "timeout")
-
-    takes_a_turn = False
-
-    def __init__(self, portal: Portal, timeout: float | None) -> None:
-        self.portal = portal
-        self.timeout = timeout
-
-    def begin(self) -> None:
-        self.portal._close_now(self.timeout)  # noqa: SLF001 - a part of the portal
-
-    def refuse(self) -> None:
-        """It is closed."""
-
-
-class _Call:
-    """A coroutine on its way, and its future."""
-
-    __slots__ = ("__weakref__", "args", "context", "coro_fn", "future", "portal", "task")
-
-    takes_a_turn = True
-
-    def __init__(self, portal: Portal, coro_fn: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
-        self.portal = portal
-        self.coro_fn = coro_fn
-        self.args = args
-        self.context = contextvars.copy_context()
-        self.future: Future[Any] = Future()
-        self.task: asyncio.Task[Any] | None = None
-
-    def begin(self) -> None:
-        if self.future.cancelled():
-            return
-        loop = asyncio.get_running_loop()
-        self.portal._calls.add(self)  # noqa: SLF001 - a part of the portal
-        try:
-            self.task = loop.create_task(self.coro_fn(*self.args), context=self.context)
-        except Exception as error:  # noqa: BLE001 - it is the caller's function, and the caller is told
-            self._finish(error=error)
-            return
-        self.task.add_done_callback(self._task_done)
-        self.future.add_done_callback(self._future_done)
-
-    def refuse(self) -> None:
-        self._finish(error=self.portal._down_error())  # noqa: SLF001 - a part of the portal
-
-    def _future_done(self, future: Future[Any]) -> None:
-        if future.cancelled() and self.task is not None:
-            loop = self.task.get_loop()
-            try:
-                loop.call_soon_threadsafe(self.task.cancel)
-            except RuntimeError:
-                return  # the loop is closed, and the task has ended with it
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            if self.portal._thread.is_open:  # noqa: SLF001 - a part of the portal
-                self.future.cancel()
-                self.portal._calls.discard(self)  # noqa: SLF001 - a part of the portal
-            # else it was cancelled with the loop, and is refused as soon as the reason is known
-        elif (error := task.exception()) is not None:
-            self._finish(error=error)
-        else:
-            self._finish(result=task.result())
-
-    def _finish(self, *, result: Any = None, error: BaseException | None = None) -> None:
-        self.portal._calls.discard(self)  # noqa: SLF001 - a part of the portal
-        if not self.future.set_running_or_notify_cancel():
-            return
-        if error is not None:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)

@@ -46,7 +46,7 @@ def _eager(factory: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], asy
 
 _NEEDS_3_12 = pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")
 
-# Both together are for the day on which uvloop and every Python agree on what a task factory is called with.
+# Not both together: uvloop calls a task factory with `eager_start`, which the one of the older Pythons does not take.
 LOOPS = [
     pytest.param(uvloop.new_event_loop, id="uvloop"),
     pytest.param(_eager(asyncio.new_event_loop), id="asyncio-eager", marks=_NEEDS_3_12),
