@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Generic
 
 from bifrost.actors.actor import Actor, M
@@ -140,12 +140,19 @@ class BlockingShell(Actor[Any]):
         thread = ActorThread(self.ctx.system.loop, name, inc.own_context().copy(), lambda: inc.fenced)
         self._thread = thread
         inc.more().on_ending = lambda: thread.ask_to_stop(now=False)
-        self.body.ctx = BlockingContext(self.ctx, thread, lambda: self.ctx.is_over)
+        self.body.ctx = BlockingContext(self.ctx, thread, lambda: self.ctx.is_over, self._in_thread)
         try:
             return await self._run(thread, None, hook, *args)
         except BaseException:
             thread.close()
             raise
+
+    def _in_thread(self, receive: Callable[[Any], object]) -> Callable[[Any], Awaitable[object]]:
+        async def run(message: Any) -> object:
+            assert self._thread is not None
+            return await self._run(self._thread, self.body.handler_timeout, receive, message)
+
+        return run
 
     async def receive(self, message: Any) -> object:
         """Run the body's `receive` in the thread, within `handler_timeout`."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.mailbox import Lane
+from bifrost.actors.stash import put_aside
 from bifrost.actors.timers import check_seconds
 from bifrost.core.clock import Clock
 from bifrost.errors import ActorStopped
@@ -34,12 +35,19 @@ _NORMAL = Normal()
 class BlockingContext:
     """One incarnation's hands, for use in its own thread. `ActorRef.tell` may be used there as it is."""
 
-    __slots__ = ("_inner", "_is_over", "_thread", "timers")
+    __slots__ = ("_in_thread", "_inner", "_is_over", "_thread", "timers")
 
-    def __init__(self, inner: ActorContext, thread: ActorThread, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        inner: ActorContext,
+        thread: ActorThread,
+        is_over: Callable[[], bool],
+        in_thread: Callable[[Callable[[Any], object]], Callable[[Any], Awaitable[object]]],
+    ) -> None:
         self._inner = inner
         self._thread = thread
         self._is_over = is_over
+        self._in_thread = in_thread
         self.timers = BlockingTimers(self)
         """Messages to oneself later, as in `ActorContext.timers`."""
 
@@ -131,6 +139,48 @@ class BlockingContext:
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """As `ActorContext.unwatch`."""
         self.post(self._inner.unwatch, ref)
+
+    def stash(self) -> None:
+        """As `ActorContext.stash`."""
+        self._call(self._on_loop(put_aside, self._inner.life, in_thread=True), 0.0)
+
+    def unstash_all(self) -> int:
+        """As `ActorContext.unstash_all`."""
+        return self._call(self._on_loop(self._inner.unstash_all), 0.0)
+
+    def become(self, receive: Callable[[Any], object]) -> None:
+        """As `ActorContext.become`, with a plain method, which runs in the thread."""
+        self.post(self._inner.become, self._in_thread(receive))
+
+    def unbecome(self) -> None:
+        """As `ActorContext.unbecome`."""
+        self.post(self._inner.unbecome)
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """As `ActorContext.link`."""
+        self._call(self._on_loop(self._inner.link, ref), 0.0)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """As `ActorContext.unlink`."""
+        self._call(self._on_loop(self._inner.unlink, ref), 0.0)
+
+    async def _on_loop(self, deed: Callable[..., _T], *args: Any, **options: Any) -> _T:
+        return deed(*args, **options)
+
+    @property
+    def trap_exits(self) -> bool:
+        """As `ActorContext.trap_exits`."""
+        return self._inner.trap_exits
+
+    @trap_exits.setter
+    def trap_exits(self, value: bool) -> None:
+        self._inner.trap_exits = value
+
+    @property
+    def deadline(self) -> float | None:
+        """As `ActorContext.deadline`."""
+        # On the loop: there the message in hand is known to be in its envelope, with its asker's deadline.
+        return self._call(self._on_loop(getattr, self._inner, "deadline"), 0.0)
 
     def stop(self, reason: ExitReason = _NORMAL) -> None:
         """End this actor after the message in hand."""

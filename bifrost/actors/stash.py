@@ -39,8 +39,12 @@ def nudge() -> Envelope:
     return envelope
 
 
-def put_aside(inc: Incarnation) -> None:
+def put_aside(inc: Incarnation, *, in_thread: bool = False) -> None:
     """Put the message in hand into the stash.
+
+    Args:
+        inc: whose message.
+        in_thread: the handler runs in a thread and waits for this call, so that it need not be the code that runs.
 
     Raises:
         ActorError: there is no message in hand, or it is in the stash already.
@@ -48,7 +52,7 @@ def put_aside(inc: Incarnation) -> None:
     """
     cell = inc.cell
     item = inc.current
-    if item is NOTHING or not inc.is_handling_here():
+    if item is NOTHING or not (in_thread or inc.is_handling_here()):
         raise ActorError(f"{cell.path}: there is no message in hand to be stashed; call stash in the handler itself")
     stash = inc.more().stash
     if type(item) is Envelope and item.stashed:

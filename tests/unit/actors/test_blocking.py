@@ -267,6 +267,52 @@ async def test_what_an_ask_raises_is_raised_in_the_thread() -> None:
         assert system.ref("a").incarnation == 1
 
 
+async def test_a_blocking_actor_stashes_becomes_and_links() -> None:
+    """The calls of every actor work from the thread, with the same results."""
+    passed: list[Any] = []
+
+    class Door(BlockingActor[Any]):
+        def on_start(self) -> None:
+            self.ctx.link(self.ctx.system.ref("echo"))
+            assert not self.ctx.trap_exits
+
+        def receive(self, message: Any) -> object:
+            if message == "open":
+                self.ctx.become(self.opened)
+                return self.ctx.unstash_all()
+            if message == "deadline":
+                assert self.ctx.deadline is not None
+                return self.ctx.deadline - self.ctx.clock.monotonic()
+            self.ctx.stash()
+            return "not the answer"
+
+        def opened(self, message: Any) -> object:
+            if message == "shut":
+                self.ctx.unbecome()
+            else:
+                passed.append(message)
+            return threading.current_thread().name
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), ChildSpec(id="a", start=Door)]) as system:
+        ref = system.ref("a")
+        ref.tell(1)
+        asked = asyncio.ensure_future(ref.ask(2, timeout=50))
+        await asyncio.sleep(10)
+        assert not asked.done()
+        assert await ref.ask("deadline", timeout=7) == 7
+        assert await ref.ask("open") == 2
+        assert await asked == "a#1"
+        assert await ref.ask("shut") == "a#1"
+        ref.tell(3)
+        await asyncio.sleep(1)
+        assert passed == [1, 2]
+        system.ref("echo").kill()
+        await asyncio.sleep(1)
+        assert await ref.ask("open") == 1
+        await asyncio.sleep(1)
+        assert (passed, ref.incarnation) == ([1, 2, 3], 2)
+
+
 async def test_an_ask_from_a_thread_counts_in_a_ring_of_asks() -> None:
     """Two blocking actors that ask each other: the one that closes the ring hears of it at once."""
     rings: list[Any] = []
