@@ -180,7 +180,7 @@ class BlockingContext:
     def deadline(self) -> float | None:
         """As `ActorContext.deadline`."""
         # On the loop: there the message in hand is known to be in its envelope, with its asker's deadline.
-        return self._call(self._on_loop(getattr, self._inner, "deadline"), 0.0)
+        return self._call(self._on_loop(lambda: self._inner.deadline), 0.0)
 
     def stop(self, reason: ExitReason = _NORMAL) -> None:
         """End this actor after the message in hand."""
