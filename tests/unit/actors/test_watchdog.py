@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -126,6 +127,16 @@ async def test_it_ends_with_the_system() -> None:
         await ActorSystem("third", [broken], watchdog=watchdog).__aenter__()
     async with SystemBench(sleepers("a"), watchdog=watchdog):
         pass
+
+
+async def test_on_a_loop_with_virtual_time_there_is_no_thread() -> None:
+    """The default settings serve tests too: handlers are watched in virtual time, the loop is not."""
+    before = threading.active_count()
+    async with SystemBench(sleepers("a"), watchdog=Watchdog(), log=[SlowHandler]) as bench:
+        assert threading.active_count() == before
+        bench.ref("a").tell(5.0)
+        await asyncio.sleep(3)
+        assert [path for path, _ in reports(bench)] == ["a", "a"]
 
 
 @pytest.mark.parametrize("setting", ["slow_handler", "blocked_loop", "period"])
