@@ -41,8 +41,8 @@ class SpecStore(Protocol):
 class MemorySpecStore:
     """Keeps specifications as long as the process lives.
 
-    Several supervisors of one system may share one, and so may systems that run one after the other. Two that run at the
-    same time need one each: the key is the supervisor's path, which both may have.
+    Several supervisors of one system may share one, and so may systems that run one after the other. Two that run at
+    the same time need one each: the key is the supervisor's path, which both may have.
     """
 
     def __init__(self) -> None:

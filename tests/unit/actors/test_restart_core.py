@@ -187,6 +187,29 @@ def test_terminating_one_that_waits_for_its_group_leaves_the_others_waiting() ->
     assert made.take_log() == ["start a", "start b", "start c"]
 
 
+def test_ending_a_restart_leaves_alone_who_was_started_by_hand_meanwhile() -> None:
+    """Only those that still wait for the group are told that it will not come."""
+    made = bench(children("abc"), Strategy.REST_FOR_ONE, intensity=100)
+    made.fail_starts("b")
+    made.crash("b")
+    assert made.call(Verb.RESTART, "c") == "ok"
+    assert made.call(Verb.TERMINATE, "b") == "ok"
+    assert made.counts == [3, 2, 0, 3]
+    made.take_log()
+    made.stop()
+    assert made.take_log() == ["stop c", "stop a", "exit shutdown"]
+
+
+@pytest.mark.parametrize(
+    "report", [steps.Started("x"), steps.Exited("x", Normal()), steps.StartFailed("x", OSError()), steps.Ignored("x")]
+)
+def test_reports_of_children_that_are_gone_mean_nothing(report: steps.Report) -> None:
+    """A child that was forgotten may still report, as may one that never was."""
+    made = bench(children("a"))
+    assert made.core.handle(report, made.now) == []
+    assert made.counts == [1, 1, 0, 1]
+
+
 # Holding
 
 
