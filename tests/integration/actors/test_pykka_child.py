@@ -268,12 +268,11 @@ async def test_the_loop_is_never_blocked() -> None:
     async with ActorSystem("plant", [pykka_child("lib", Library, mailbox=Mailbox(capacity=2))]) as system:
         ref = system.ref("lib")
         asking = asyncio.create_task(ref.ask("sleep"))
-        longest = 0.0
+        turns = 0
         while not asking.done():
-            begun = time.monotonic()
             await asyncio.sleep(0.005)
-            longest = max(longest, time.monotonic() - begun)
-        assert longest < 0.25
+            turns += 1
+        assert turns > 5
         ref.tell("sleep")
         await asyncio.sleep(0.05)
         assert [ref.tell(n).value for n in range(4)] == ["accepted", "accepted", "dropped", "dropped"]
