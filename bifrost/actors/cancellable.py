@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +32,7 @@ def cancellable(handler: F) -> F:
     Raises:
         HandlerError: it is no ``async def``.
     """
-    if not asyncio.iscoroutinefunction(handler):
+    if not inspect.iscoroutinefunction(handler):
         raise HandlerError(f"@cancellable marks an 'async def', got {handler!r}")
 
     @functools.wraps(handler)

@@ -188,7 +188,7 @@ def _annotation(handler: types.FunctionType, name: str, names: Mapping[str, Any]
     try:
         annotation = handler.__annotations__[name]
         if isinstance(annotation, str):
-            annotation = eval(annotation, handler.__globals__, dict(names))  # noqa: S307 - the class's own source text
+            annotation = eval(annotation, _globals(handler), dict(names))  # noqa: S307 - the class's own source text
     except KeyError:
         raise HandlerError(
             f"{handler.__qualname__}: annotate {name!r} with the message's type, or write @handles(Type)"
@@ -199,6 +199,12 @@ def _annotation(handler: types.FunctionType, name: str, names: Mapping[str, Any]
             f"({error}); define or import the message's type above the class"
         ) from error
     return annotation
+
+
+def _globals(handler: types.FunctionType) -> dict[str, Any]:
+    """Those of the module that the handler was written in, under whatever decorators."""
+    names: dict[str, Any] = inspect.unwrap(handler).__globals__
+    return names
 
 
 def _kinds(annotation: Any, where: str, *, erase: bool = False) -> Iterator[type]:
@@ -242,7 +248,7 @@ def _check_answers(handler: types.FunctionType, kinds: Iterable[type], names: Ma
     try:
         returned = handler.__annotations__.get("return", Any)
         if isinstance(returned, str):
-            returned = eval(returned, handler.__globals__, dict(names))  # noqa: S307 - the class's own source text
+            returned = eval(returned, _globals(handler), dict(names))  # noqa: S307 - the class's own source text
     except Exception:  # noqa: BLE001 - a return type may be known to the type checker alone
         return
     returned = type(None) if returned is None else returned

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol, TypedDict, TypeVar
 import pytest
 
 from bifrost.actors import Actor, ActorSystem, ChildSpec, Down
+from bifrost.actors.cancellable import cancellable
 from bifrost.actors.handlers import HandlingActor, handles
 from bifrost.actors.request import Request
 from bifrost.errors import ActorCrashed, HandlerError, NoHandler
@@ -136,6 +137,18 @@ async def test_none_annotated_and_local_types_can_be_handled() -> None:
             return "inner"
 
     assert await answers(Mixed, None, Local(), 3, Mixed.Inner()) == ["NoneType", "Local", "3", "inner"]
+
+
+async def test_annotations_are_resolved_under_other_decorators() -> None:
+    """A handler below another decorator names types of its own module, even if the class stands in a function."""
+
+    class Under(HandlingActor[Any]):
+        @handles
+        @cancellable
+        async def fault(self, message: Fault) -> str:
+            return f"fault {message.code}"
+
+    assert await answers(Under, Fault(7)) == ["fault 7"]
 
 
 async def test_a_subclass_overrides_by_name_and_by_type() -> None:
