@@ -213,3 +213,26 @@ async def test_what_a_probe_did_not_answer_fails_when_it_ends() -> None:
         probe.ref.kill()
         with pytest.raises(ActorError):
             await asking
+
+
+@pytest.mark.real_time
+async def test_a_probe_works_in_real_time_too() -> None:
+    """On an ordinary event loop the same words wait for real."""
+    async with SystemBench() as bench:
+        probe = await bench.probe()
+        ref = await reporter(bench, probe)
+        asking = asyncio.create_task(ref.ask(-1))
+        assert await probe.expect(Report, timeout=5) == Report(-1)
+        probe.reply("good")
+        assert await asking == "good"
+        await probe.expect_nothing(within=0.05)
+
+
+async def test_many_asks_are_answered_in_any_order() -> None:
+    """Each answer goes to the ask that it is for, whichever way the asks came in."""
+    async with SystemBench() as bench:
+        probe = await bench.probe()
+        asks = [asyncio.create_task(probe.ref.ask(n)) for n in range(20)]
+        for _ in asks:
+            probe.reply(await probe.expect(int) * 10)
+        assert await asyncio.gather(*asks) == [n * 10 for n in range(20)]
