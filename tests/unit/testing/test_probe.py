@@ -228,8 +228,8 @@ async def test_a_probe_works_in_real_time_too() -> None:
         await probe.expect_nothing(within=0.05)
 
 
-async def test_many_asks_are_answered_in_any_order() -> None:
-    """Each answer goes to the ask that it is for, whichever way the asks came in."""
+async def test_each_of_many_asks_gets_its_own_answer() -> None:
+    """Asks that wait at the same time do not get each other's answers."""
     async with SystemBench() as bench:
         probe = await bench.probe()
         asks = [asyncio.create_task(probe.ref.ask(n)) for n in range(20)]
