@@ -15,6 +15,7 @@ from bifrost.actors import (
     SupervisorFlags,
     steps,
 )
+from bifrost.actors.job import Phase
 from bifrost.actors.steps import Fate, Verb
 from bifrost.testing import CoreBench
 from tests.unit.actors.conformance.core_kit import TEMPORARY, TRANSIENT, bench, child, children, dynamic
@@ -208,6 +209,26 @@ def test_reports_of_children_that_are_gone_mean_nothing(report: steps.Report) ->
     made = bench(children("a"))
     assert made.core.handle(report, made.now) == []
     assert made.counts == [1, 1, 0, 1]
+
+
+def test_a_start_that_succeeds_while_it_is_stopped_is_still_stopped() -> None:
+    """The supervisor waits for its end, whatever it reports before that."""
+    core = bench([]).core
+    assert core.handle(steps.StartChild(1, child("a")), 0.0) == [steps.Start("a", child("a"))]
+    assert steps.Stop("a", Fate.STOPPED) in core.handle(steps.StopSelf(Shutdown(), Fate.STOPPED), 0.0)
+    assert core.handle(steps.Started("a"), 0.0) == []
+    assert core.handle(steps.Exited("a", Shutdown()), 0.0)[-1] == steps.Exit(Shutdown())
+
+
+def test_a_temporary_child_that_ignores_does_not_end_the_start_of_the_tree() -> None:
+    """The supervisor is up when the last of the others has started."""
+    made = CoreBench([child("t", TEMPORARY), child("a")])
+    made.ignores = {"t"}
+    made.slow_starts = {"a"}
+    made.begin()
+    assert made.core.phase is Phase.STARTING
+    made.started("a")
+    assert made.core.phase is Phase.RUNNING
 
 
 # Holding
