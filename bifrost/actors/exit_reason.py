@@ -8,7 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Crash", "ExitReason", "Killed", "Normal", "Shutdown", "StartFailure", "is_abnormal"]
+__all__ = [
+    "Crash",
+    "ExitReason",
+    "Killed",
+    "Normal",
+    "Shutdown",
+    "StartFailure",
+    "error_text",
+    "error_words",
+    "is_abnormal",
+]
+
+
+def error_text(error: BaseException) -> str:
+    """Name an exception in words, also one that cannot say its own: its `__str__` is foreign code and may raise."""
+    return f"{type(error).__name__}: {error_words(error)}"
+
+
+def error_words(error: BaseException) -> str:
+    """The text of an exception, without its name; see `error_text`."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever it raises, the text is all that is lost
+        return "(its text failed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +67,7 @@ class Crash:
     error: BaseException
 
     def __str__(self) -> str:
-        return f"crash: {type(self.error).__name__}: {self.error}"
+        return f"crash: {error_text(self.error)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +95,7 @@ class StartFailure:
     error: BaseException
 
     def __str__(self) -> str:
-        return f"start failed: {type(self.error).__name__}: {self.error}"
+        return f"start failed: {error_text(self.error)}"
 
 
 ExitReason = Normal | Shutdown | Crash | Killed | StartFailure

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from sys import getrefcount
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.carrier import CURRENT_TASKS, DONE, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import Crash, StartFailure, is_abnormal
+from bifrost.actors.exit_reason import Crash, StartFailure, error_text, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
+from bifrost.actors.scheduler import HEADROOM
 from bifrost.actors.stash import NOBODY, nudge
 from bifrost.errors import ActorCrashed
 
@@ -159,7 +161,7 @@ class HandlingCell(MailCell):
         """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
         return self.idle and len(self.mailbox) == 0 and self.limit > 0
 
-    def run_now(self, message: Any) -> Any:
+    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
         """Handle `message` on the asker's stack until it is done or suspends.
 
         Returns:
@@ -189,12 +191,19 @@ class HandlingCell(MailCell):
             CURRENT_TASKS[loop] = carrier.task
         try:
             yielded = inc.context.run(carrier.drive, receive(message))
-        except BaseException as error:
-            swap_current_task(loop, previous)
-            carrier.rearm()
-            scheduler.give_back(carrier)
-            self._failed_now(inc, error)
-            raise self._crashed_error(error) from error
+        except BaseException as error:  # noqa: BLE001 - told to the asker as `ActorCrashed`, below
+            # The asker may have used up the stack; what ends the incarnation must not be cut short.
+            limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(limit + HEADROOM)
+            try:
+                swap_current_task(loop, previous)
+                failure = self._failed_now(inc, carrier, error)
+            finally:
+                sys.setrecursionlimit(limit)
+            try:
+                raise failure from error
+            finally:
+                del failure  # it holds this frame
         if CURRENT_TASKS is None or previous is None:
             swap_current_task(loop, previous)
         else:
@@ -217,14 +226,17 @@ class HandlingCell(MailCell):
         self._rest(inc)
         return item if type(item) is Envelope else answer  # it was stashed: the answer is still owed
 
-    def _failed_now(self, inc: Incarnation, error: BaseException) -> None:
+    def _failed_now(self, inc: Incarnation, carrier: Carrier, error: BaseException) -> ActorCrashed:
         """The handler has raised on its asker's stack; raises what the asker hears if that is not a crash."""
+        carrier.rearm()
+        self.scheduler.give_back(carrier)
         if isinstance(error, FOR_THE_HOST):
             raise error
         if isinstance(error, Unhandled):
             self._refuse(inc, error)
             raise error.for_asker(self.path) from None
         self._crash(inc, error)
+        return self._crashed_error(error)
 
     def _suspended(self, inc: Incarnation, carrier: Carrier, yielded: Any) -> Envelope:
         """Let `carrier` carry on the handler in hand."""
@@ -288,9 +300,7 @@ class HandlingCell(MailCell):
                 item.reply = NOBODY  # wherever it waits now, it is passed over: what was in hand is never tried again
 
     def _crashed_error(self, error: BaseException) -> ActorCrashed:
-        return ActorCrashed(
-            f"{self.path} crashed while it handled the request: {type(error).__name__}: {error}", cause=error
-        )
+        return ActorCrashed(f"{self.path} crashed while it handled the request: {error_text(error)}", cause=error)
 
     def task_crashed(self, inc: Incarnation, error: BaseException) -> None:
         """A task of the incarnation raised."""

@@ -135,8 +135,8 @@ class MailCell(Cell):
 
     def awaken(self) -> None:
         """Handle what is queued when this actor's turn comes."""
-        self.idle = False
         self.scheduler.add(self._burst)
+        self.idle = False
 
     def _key_of(self, envelope: Envelope, key: Callable[[Any], Hashable]) -> Hashable:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from bifrost.actors.deadlines import Deadlines
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
 
-__all__ = ["Scheduler"]
+__all__ = ["HEADROOM", "Scheduler"]
 
 _UNITS = 32  # units of work in one turn
 _SHARE = 64  # messages in one unit
@@ -27,6 +28,9 @@ _ROUNDS = 6  # shares in a row, if nobody else is ready
 _TURN = 0.0005  # seconds after which no further share is begun in a turn
 _INLINE = 128  # asks and starts that may run on the caller's stack in one turn
 _DEPTH = 12  # how deep such calls may nest: each level takes some frames of the caller's stack
+
+
+HEADROOM = 200  # frames beyond the interpreter's limit, for what must not be cut short where the stack is used up
 
 
 class Scheduler:
@@ -84,12 +88,21 @@ class Scheduler:
         """Run `unit` when its turn comes."""
         self.ready.append(unit)
         if not self.turning:
-            self.wake()
+            try:
+                self.wake()
+            except RecursionError:
+                # Somebody sends with the stack used up: that is no reason to stand still.
+                limit = sys.getrecursionlimit()
+                sys.setrecursionlimit(limit + HEADROOM)
+                try:
+                    self.wake()
+                finally:
+                    sys.setrecursionlimit(limit)
 
     def wake(self) -> None:
         """Ask the loop for a turn."""
-        self.turning = True
         self.loop.call_soon(self._turn, context=self.context)
+        self.turning = True
 
     def allows_more(self) -> bool:
         """True if an actor that has used up its share may go on at once: nobody else is ready, and time is left."""

@@ -17,7 +17,7 @@ from bifrost.actors.admin_call import PendingCall
 from bifrost.actors.cell import Cell
 from bifrost.actors.child_spec import INFINITY, ChildSpec
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure
+from bifrost.actors.exit_reason import ExitReason, Killed, Shutdown, StartFailure, error_text
 from bifrost.actors.job import Phase
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate, Refusal
@@ -350,7 +350,7 @@ class SupervisorCell(Cell):
             taken.__cause__ = error
             call.fail(taken)
         else:
-            text = f"child {child_id!r} of {self.path} did not start: {type(error).__name__}: {error}"
+            text = f"child {child_id!r} of {self.path} did not start: {error_text(error)}"
             failure = StartFailed(text, child_id=child_id, cause=error)
             failure.__cause__ = error
             call.fail(failure)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from bifrost.actors.exit_reason import error_text
 from bifrost.actors.meters import add_meter
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Tap:
         if error is None:
             self._add(What.HANDLED, envelope.message, took)
         else:
-            self._add(What.CRASHED, envelope.message, took, f"{type(error).__name__}: {error}")
+            self._add(What.CRASHED, envelope.message, took, error_text(error))
 
     def dropped(self, cell: Cell, message: object, reason: DeadLetterReason) -> None:
         """See `Meter`."""

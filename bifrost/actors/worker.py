@@ -22,7 +22,7 @@ from bifrost.actors.child_spec import BRUTAL_KILL, IGNORE, Ignore
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.ending import end_incarnation
-from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure
+from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure, error_text
 from bifrost.actors.handling_cell import HandlingCell
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.links import break_links
@@ -204,15 +204,16 @@ class WorkerCell(HandlingCell):
         self.idle = False
         self.state = ActorState.STOPPING
         self.regate()
+        # Before anything that runs foreign code, or may find the stack used up: an end that was begun comes to its end.
+        if inc.draining and inc.runner is None and self.waiting_messages():
+            self.scheduler.add(self._burst)
+        self.scheduler.add(functools.partial(self._begin_ending, inc))
         if isinstance(reason, Crash):
             self._note_crash(inc, reason.error)
         elif isinstance(reason, StartFailure):
             self.last_crash = str(reason)
             self.system.publish(events.ActorStartFailed, self.path, incarnation=inc.number, error=reason.error)
             _log.warning("%s: %s", self.path, reason)
-        if inc.draining and inc.runner is None and self.waiting_messages():
-            self.scheduler.add(self._burst)
-        self.scheduler.add(functools.partial(self._begin_ending, inc))
 
     def _begin_ending(self, inc: Incarnation) -> None:
         """End the incarnation: at once if nothing can hold it up, else in a task."""
@@ -232,7 +233,7 @@ class WorkerCell(HandlingCell):
             )
 
     def _note_crash(self, inc: Incarnation, error: BaseException) -> None:
-        self.last_crash = f"{type(error).__name__}: {error}"
+        self.last_crash = error_text(error)
         self.system.publish(events.ActorCrashed, self.path, incarnation=inc.number, error=error)
         _log.error("%s: incarnation %d crashed", self.path, inc.number, exc_info=error)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import inspect
+import logging
+import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 
 from bifrost.actors import (
     Actor,
+    ActorRef,
     ActorState,
     ActorSystem,
     Backoff,
@@ -25,7 +30,7 @@ from bifrost.actors import (
 )
 from bifrost.actors.events import ActorCrashed as CrashEvent
 from bifrost.actors.events import ActorEvent
-from bifrost.errors import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
+from bifrost.errors import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, StartFailed
 from bifrost.testing import VirtualLoop
 
 
@@ -121,6 +126,72 @@ async def test_whatever_a_handler_raises_is_a_crash(error: BaseException) -> Non
         with pytest.raises(ActorCrashed):
             await ref.ask(fail)
         assert await ref.ask(incarnation) == 2
+
+
+class Speechless(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("how", ["told", "asked"])
+async def test_an_exception_that_cannot_say_its_text_is_an_ordinary_crash(how: str) -> None:
+    """`__str__` of an exception is foreign code: what it raises costs the text, and nothing else."""
+
+    async def fail(_: Puppet) -> None:
+        raise Speechless
+
+    async with ActorSystem(children=[ChildSpec(id="a", start=Puppet)]) as system:
+        ref = system.ref("a")
+        if how == "told":
+            ref.tell(fail)
+        else:
+            with pytest.raises(ActorCrashed, match="Speechless"):
+                await ref.ask(fail)
+        assert await ref.ask(incarnation) == 2
+
+
+async def test_a_start_that_fails_without_a_text_is_an_ordinary_failure() -> None:
+    """The caller hears of it, and the supervisor goes on."""
+
+    async def fail(_: Puppet) -> None:
+        raise Speechless
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed, match="Speechless"):
+            await system.start_child(ChildSpec(id="a", start=Puppet, args=(fail,)))
+        await system.start_child(ChildSpec(id="b", start=Puppet))
+        assert await system.ref("b").ask("hello") == "hello"
+
+
+@pytest.mark.parametrize("needs", [3, 30, 100])
+async def test_an_asker_that_has_used_up_the_stack_wedges_nobody(needs: int) -> None:
+    """Whatever the interpreter's limit cuts short, on the asker's stack: the asked actor answers the next one."""
+
+    def descend(levels: int) -> int:
+        return 1 + descend(levels - 1) if levels else 0
+
+    async def work(_: Puppet) -> int:
+        return descend(needs)
+
+    async def ask_from_below(levels: int, ref: ActorRef[Any]) -> object:
+        return await (ask_from_below(levels - 1, ref) if levels else ref.ask(work))
+
+    # The logger is cut off: to write the trace of each of hundreds of such crashes takes long.
+    logging.getLogger("bifrost.actors").disabled = True
+    try:
+        async with ActorSystem(children=[ChildSpec(id="a", start=Puppet)], intensity=10_000) as system:
+            ref = system.ref("a")
+            room = sys.getrecursionlimit() - len(inspect.stack(0))
+            for levels in range(room - needs - 60, room):
+                with contextlib.suppress(RecursionError, ActorCrashed):
+                    await ask_from_below(levels, ref)
+                assert await ref.ask("hello", timeout=2) == "hello", levels
+    finally:
+        logging.getLogger("bifrost.actors").disabled = False
 
 
 async def test_whatever_on_start_raises_is_a_failed_start() -> None:
