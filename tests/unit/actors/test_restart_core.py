@@ -217,6 +217,7 @@ def test_a_start_that_succeeds_while_it_is_stopped_is_still_stopped() -> None:
     assert core.handle(steps.StartChild(1, child("a")), 0.0) == [steps.Start("a", child("a"))]
     assert steps.Stop("a", Fate.STOPPED) in core.handle(steps.StopSelf(Shutdown(), Fate.STOPPED), 0.0)
     assert core.handle(steps.Started("a"), 0.0) == []
+    assert core.children.active == 0
     assert core.handle(steps.Exited("a", Shutdown()), 0.0)[-1] == steps.Exit(Shutdown())
 
 
@@ -226,9 +227,21 @@ def test_a_temporary_child_that_ignores_does_not_end_the_start_of_the_tree() -> 
     made.ignores = {"t"}
     made.slow_starts = {"a"}
     made.begin()
-    assert made.core.phase is Phase.STARTING
+    phases = [made.core.phase]
     made.started("a")
-    assert made.core.phase is Phase.RUNNING
+    assert [*phases, made.core.phase] == [Phase.STARTING, Phase.RUNNING]
+
+
+def test_a_report_out_of_season_means_nothing() -> None:
+    """A failed start of a child that runs, and the end of one that has ended, change nothing."""
+    made = bench(children("ab"))
+    assert made.core.handle(steps.StartFailed("a", OSError()), made.now) == []
+    assert made.core.handle(steps.Ignored("a"), made.now) == []
+    made.call(Verb.TERMINATE, "b")
+    assert made.core.handle(steps.Exited("b", Normal()), made.now) == []
+    assert made.core.handle(steps.Started("b"), made.now) == []
+    assert made.counts == [2, 1, 0, 2]
+    assert made.exit_reason is None
 
 
 # Holding
