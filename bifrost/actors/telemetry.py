@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bifrost.actors import events
 from bifrost.actors.blocking import BlockingShell
+from bifrost.actors.exit_reason import error_text
 from bifrost.actors.meters import add_meter
 from bifrost.actors.worker import WorkerCell
 from bifrost.core.value import TagValue
@@ -201,10 +202,12 @@ class ActorTelemetry:
         self._duration.record(time.perf_counter() - begun, attributes)
         if span is not None:
             otel_context.detach(attached)
-            if error is not None:
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-            span.end()
+            try:
+                if error is not None:
+                    span.set_status(Status(StatusCode.ERROR, error_text(error)))
+                    span.record_exception(error)  # asks the error for its text, which is foreign code
+            finally:
+                span.end()
 
     def dropped(self, cell: Cell, message: object, reason: DeadLetterReason) -> None:
         """See `Meter`."""
@@ -301,5 +304,5 @@ def _end_ask(span: trace.Span, reply: Any) -> None:
     if reply.cancelled():
         span.set_status(Status(StatusCode.ERROR, "the sender waits no more"))
     elif (failure := reply.exception()) is not None:
-        span.set_status(Status(StatusCode.ERROR, f"{type(failure).__name__}: {failure}"))
+        span.set_status(Status(StatusCode.ERROR, error_text(failure)))
     span.end()

@@ -246,6 +246,25 @@ async def test_failures_are_marked(bench: Bench) -> None:
         assert "AskTimeout" in str(bench.named("ask a")[1].status.description)
 
 
+class Speechless(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+async def test_an_error_that_cannot_speak_still_ends_its_spans(bench: Bench) -> None:
+    """Its text is lost, the spans and the counts are not, and the actor comes back."""
+    async with ActorSystem(children=presses("a"), telemetry=bench.telemetry()) as system:
+        with pytest.raises(ActorCrashed):
+            await system.ref("a").ask(Speechless())
+        await system.ref("a").wait_running()
+        assert await system.ref("a").ask(1) == 1
+        await asyncio.sleep(0.1)
+        assert [span.status.status_code for span in bench.named("process a")] == [StatusCode.ERROR, StatusCode.UNSET]
+        assert len(bench.named("ask a")) == 2
+
+
 async def test_the_context_comes_along_from_a_thread(bench: Bench) -> None:
     """A tell from a foreign thread is linked to the span that was open there."""
     async with ActorSystem(children=presses("a"), telemetry=bench.telemetry()) as system:
