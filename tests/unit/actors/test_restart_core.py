@@ -244,6 +244,20 @@ def test_a_report_out_of_season_means_nothing() -> None:
     assert made.exit_reason is None
 
 
+def test_the_longest_pending_delay_of_a_group_applies() -> None:
+    """A crash of an earlier child does not cut short the back-off of a later one that the group contains."""
+    slow, quick = Backoff(min=10, max=10, jitter=0), Backoff(min=2, max=2, jitter=0)
+    made = bench([child("a", backoff=quick), child("b", backoff=slow), child("c")], Strategy.REST_FOR_ONE)
+    made.crash("b")
+    made.advance(1)
+    made.crash("a")
+    made.take_log()
+    made.advance(8.9)
+    assert made.take_log() == []
+    made.advance(0.1)
+    assert made.take_log() == ["start a", "start b", "start c"]
+
+
 # Holding
 
 
