@@ -194,7 +194,7 @@ async def test_a_start_does_not_wait_for_the_device(clock: VirtualClock) -> None
     began = clock.monotonic()
     async with running(clock, memory(machine, connect_timeout=3.0)) as plant:
         assert clock.monotonic() == began
-        await asyncio.sleep(0)  # the actor runs; let its link begin
+        await asyncio.sleep(0.01)  # the actor runs; let its link begin
         status = await plant.status()
         assert (status.state, status.good_tags, status.bad_tags, status.values) == ("connecting", 0, 1, ())
         await asyncio.sleep(3.2)
