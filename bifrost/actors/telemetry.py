@@ -42,7 +42,7 @@ try:
     from opentelemetry import metrics, trace
     from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 except ImportError as error:
-    raise MissingExtra(f"{error.name} is missing: pip install 'bifrost-edge[telemetry]'") from error
+    raise MissingExtra(f"{error.name} is missing: pip install 'bifrost-edge[otel]'") from error
 
 if TYPE_CHECKING:
     from bifrost.actors.cell import Cell
