@@ -42,7 +42,13 @@ fix: $(VENV)/.dev ## format and mend what can be mended
 
 setup: $(VENV)/.dev $(VENV)/.native ## only install
 
-bench-%: $(VENV)/.dev $(VENV)/.native ## one benchmark: bench-modbus, bench-footprint, bench-ten-thousand-tags, bench-wal, bench-series
+$(VENV)/.peers: $(VENV)/.dev
+	$(BIN)/pip install --quiet --group peers
+	@touch $@
+
+bench-actors: $(VENV)/.peers
+
+bench-%: $(VENV)/.dev $(VENV)/.native ## one benchmark: bench-actors, bench-modbus, bench-footprint, bench-ten-thousand-tags, bench-wal, bench-series
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
