@@ -7,6 +7,7 @@ messages that carry acts of their own, so that no run goes on for ever.
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -293,6 +294,7 @@ def posts(draw: st.DrawFn) -> tuple[Post, ...]:
     return draw(_outside)  # behind a name: written out, the strategy would be too long for a failure's report
 
 
+@functools.cache
 def roles(*first_start: Stage) -> st.SearchStrategy[Role]:
     """A role whose first start is one of `first_start`."""
     rare = st.sampled_from([Stage.OK, Stage.OK, Stage.YIELD, Stage.SLOW, Stage.FAIL, Stage.HANG, Stage.STUBBORN])

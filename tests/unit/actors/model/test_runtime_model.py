@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.unit.actors.model.machine import RuntimeMachine
 
-_PROFILES = {"quick": (150, 20), "thorough": (5000, 40)}
+_PROFILES = {"quick": (300, 20), "thorough": (5000, 40)}
 _EXAMPLES, _STEPS = _PROFILES[os.environ.get("BIFROST_MODEL", "quick")]
 
 TestRuntime = RuntimeMachine.TestCase

@@ -96,7 +96,15 @@ Branch = WorkerPlan | SupervisorPlan | DynamicPlan
 
 strategies = st.sampled_from(Strategy)
 intensities = st.sampled_from([0, 3, 50, 50])
-_backoffs = [None, None, None, Backoff(min=0.2, max=1.0), Backoff(min=0.1, max=1.0, max_attempts=2)]
+_capacities = st.sampled_from([1, 2, 100])
+_overflows = st.sampled_from([Overflow.BACKPRESSURE, Overflow.BACKPRESSURE, *Overflow])
+_on_restarts = st.sampled_from(OnRestart)
+_restarts = st.sampled_from([Restart.PERMANENT, Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY])
+_backoffs = st.sampled_from([None, None, None, Backoff(min=0.2, max=1.0), Backoff(min=0.1, max=1.0, max_attempts=2)])
+_shutdowns = st.sampled_from([0.0, 0.3, 2.0])
+_drains = st.booleans()
+_kinds = st.sampled_from([WorkerPlan, WorkerPlan, SupervisorPlan, DynamicPlan])
+_dynamic = st.builds(DynamicPlan, scope=st.sampled_from(IntensityScope), exhausted=st.sampled_from(OnExhausted))
 
 
 @st.composite
@@ -104,24 +112,26 @@ def workers(draw: st.DrawFn, *first_start: Stage) -> WorkerPlan:
     """An actor whose first start is one of `first_start`."""
     return WorkerPlan(
         role=draw(roles(*first_start)),
-        capacity=draw(st.sampled_from([1, 2, 100])),
-        overflow=draw(st.sampled_from([Overflow.BACKPRESSURE, Overflow.BACKPRESSURE, *Overflow])),
-        on_restart=draw(st.sampled_from(OnRestart)),
-        restart=draw(st.sampled_from([Restart.PERMANENT, Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY])),
-        backoff=draw(st.sampled_from(_backoffs)),
-        shutdown=draw(st.sampled_from([0.0, 0.3, 2.0])),
-        drain=draw(st.booleans()),
+        capacity=draw(_capacities),
+        overflow=draw(_overflows),
+        on_restart=draw(_on_restarts),
+        restart=draw(_restarts),
+        backoff=draw(_backoffs),
+        shutdown=draw(_shutdowns),
+        drain=draw(_drains),
     )
+
+
+_one = workers(Stage.OK, Stage.OK, Stage.YIELD, Stage.SLOW)
+_some = st.lists(_one, min_size=1, max_size=3).map(tuple)
 
 
 @st.composite
 def branches(draw: st.DrawFn) -> Branch:
     """What stands below the root; its actors start at the first attempt."""
-    kind = draw(st.sampled_from([WorkerPlan, WorkerPlan, SupervisorPlan, DynamicPlan]))
-    one = workers(Stage.OK, Stage.OK, Stage.YIELD, Stage.SLOW)
+    kind = draw(_kinds)
     if kind is WorkerPlan:
-        return draw(one)
+        return draw(_one)
     if kind is DynamicPlan:
-        return DynamicPlan(scope=draw(st.sampled_from(IntensityScope)), exhausted=draw(st.sampled_from(OnExhausted)))
-    kids = draw(st.lists(one, min_size=1, max_size=3))
-    return SupervisorPlan(kids=tuple(kids), strategy=draw(strategies), intensity=draw(intensities))
+        return draw(_dynamic)
+    return SupervisorPlan(kids=draw(_some), strategy=draw(strategies), intensity=draw(intensities))
