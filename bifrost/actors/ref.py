@@ -11,6 +11,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from bifrost.actors.actor_path import ActorPath
+from bifrost.actors.carrier import Carrier
 from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.state import ActorState, Delivery
@@ -209,9 +210,10 @@ class ActorRef(Generic[M]):
             assert reply is not None
             if timeout is not None:
                 answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
-            asker = CURRENT.get()
-            if asker is not None and not asker.is_handling_here():
-                asker = None
+            task = asyncio.current_task(cell.scheduler.loop)
+            carrier = None if task is None else task.get_coro()
+            asker = carrier.owner if type(carrier) is Carrier else None
+            del task, carrier
             try:
                 if asker is not None:
                     asker.begin_ask(cell)
