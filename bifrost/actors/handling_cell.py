@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import sys
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,10 @@ from bifrost.actors.carrier import CURRENT_TASKS, DONE, NOTHING, REFERENCES_AT_R
 from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import Crash, StartFailure, error_text, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
+from bifrost.actors.headroom import headroom, is_out_of_stack
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
-from bifrost.actors.scheduler import HEADROOM
 from bifrost.actors.stash import NOBODY, nudge
 from bifrost.errors import ActorCrashed
 
@@ -161,7 +161,7 @@ class HandlingCell(MailCell):
         """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
         return self.idle and len(self.mailbox) == 0 and self.limit > 0
 
-    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
+    def run_now(self, message: Any) -> Any:
         """Handle `message` on the asker's stack until it is done or suspends.
 
         Returns:
@@ -192,14 +192,9 @@ class HandlingCell(MailCell):
         try:
             yielded = inc.context.run(carrier.drive, receive(message))
         except BaseException as error:  # noqa: BLE001 - told to the asker as `ActorCrashed`, below
-            # The asker may have used up the stack; what ends the incarnation must not be cut short.
-            limit = sys.getrecursionlimit()
-            sys.setrecursionlimit(limit + HEADROOM)
-            try:
-                swap_current_task(loop, previous)
+            swap_current_task(loop, previous)
+            with headroom() if is_out_of_stack(error) else nullcontext():
                 failure = self._failed_now(inc, carrier, error)
-            finally:
-                sys.setrecursionlimit(limit)
             try:
                 raise failure from error
             finally:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.carrier import DONE, Carrier, swap_current_task
 from bifrost.actors.deadlines import Deadlines
+from bifrost.actors.headroom import headroom
 
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
 
-__all__ = ["HEADROOM", "Scheduler"]
+__all__ = ["Scheduler"]
 
 _UNITS = 32  # units of work in one turn
 _SHARE = 64  # messages in one unit
@@ -28,9 +28,6 @@ _ROUNDS = 6  # shares in a row, if nobody else is ready
 _TURN = 0.0005  # seconds after which no further share is begun in a turn
 _INLINE = 128  # asks and starts that may run on the caller's stack in one turn
 _DEPTH = 12  # how deep such calls may nest: each level takes some frames of the caller's stack
-
-
-HEADROOM = 200  # frames beyond the interpreter's limit, for what must not be cut short where the stack is used up
 
 
 class Scheduler:
@@ -91,13 +88,8 @@ class Scheduler:
             try:
                 self.wake()
             except RecursionError:
-                # Somebody sends with the stack used up: that is no reason to stand still.
-                limit = sys.getrecursionlimit()
-                sys.setrecursionlimit(limit + HEADROOM)
-                try:
+                with headroom():  # somebody sends with the stack used up: that is no reason to stand still
                     self.wake()
-                finally:
-                    sys.setrecursionlimit(limit)
 
     def wake(self) -> None:
         """Ask the loop for a turn."""
