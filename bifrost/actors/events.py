@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ __all__ = [
     "MailboxHighWater",
     "RestartScheduled",
     "SlowHandler",
+    "SpecStoreFailed",
     "StopHookFailed",
     "SupervisorStarted",
     "SupervisorStopped",
@@ -116,7 +118,13 @@ class HandoverFailed(ActorEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartScheduled(ActorEvent):
-    """The supervisor will start the actor again after `delay` seconds; `attempt` counts from 1."""
+    """The supervisor will start the actor again.
+
+    Attributes:
+        delay: after how many seconds; 0 without a back-off.
+        attempt: its number in a row, from 1; a start by hand begins anew, and with a back-off so does a run of
+            `reset_after` seconds.
+    """
 
     delay: float
     attempt: int
@@ -238,6 +246,8 @@ class EventStream:
 
     def __init__(self) -> None:
         self._subscribers: tuple[Callable[[ActorEvent], object], ...] = ()
+        self._waiting: deque[ActorEvent] = deque()
+        self._is_publishing = False
 
     @property
     def has_subscribers(self) -> bool:
@@ -246,6 +256,8 @@ class EventStream:
 
     def subscribe(self, callback: Callable[[ActorEvent], object]) -> Callable[[], None]:
         """Call `callback` for every event, on the loop's thread, at the moment it happens.
+
+        What a callback itself brings about is published when every subscriber has heard of the event before it.
 
         Returns:
             A function that ends the subscription; it may be called more than once.
@@ -263,7 +275,18 @@ class EventStream:
         return unsubscribe
 
     def publish(self, event: ActorEvent) -> None:
-        """Tell every subscriber; what one raises is logged."""
+        """Tell every subscriber, in the order in which things happened; what one raises is logged."""
+        self._waiting.append(event)
+        if self._is_publishing:  # a subscriber has done something: the others are to hear of its reason first
+            return
+        self._is_publishing = True
+        try:
+            while self._waiting:
+                self._tell(self._waiting.popleft())
+        finally:
+            self._is_publishing = False
+
+    def _tell(self, event: ActorEvent) -> None:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
