@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.carrier import CURRENT_TASKS, DONE, NOTHING, REFERENCES_AT_REST, Carrier, swap_current_task
 from bifrost.actors.dead_letters import DeadLetterReason
-from bifrost.actors.exit_reason import Crash, StartFailure, error_text, is_abnormal
+from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, error_text, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
-from bifrost.actors.headroom import headroom, is_out_of_stack
+from bifrost.actors.headroom import HEADROOM, LIMIT
 from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
 from bifrost.actors.stash import NOBODY, nudge
-from bifrost.errors import ActorCrashed
+from bifrost.errors import ActorCrashed, ActorStopped
 
 if TYPE_CHECKING:
     from bifrost.actors.meter import Meter
@@ -161,7 +161,7 @@ class HandlingCell(MailCell):
         """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
         return self.idle and len(self.mailbox) == 0 and self.limit > 0
 
-    def run_now(self, message: Any) -> Any:
+    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
         """Handle `message` on the asker's stack until it is done or suspends.
 
         Returns:
@@ -192,9 +192,14 @@ class HandlingCell(MailCell):
         try:
             yielded = inc.context.run(carrier.drive, receive(message))
         except BaseException as error:  # noqa: BLE001 - told to the asker as `ActorCrashed`, below
-            swap_current_task(loop, previous)
-            with headroom() if is_out_of_stack(error) else nullcontext():
+            with LIMIT:  # the asker may have used up the stack; what ends the incarnation must not be cut short
+                sys.setrecursionlimit(sys.getrecursionlimit() + HEADROOM)
+            try:
+                swap_current_task(loop, previous)
                 failure = self._failed_now(inc, carrier, error)
+            finally:
+                with LIMIT:
+                    sys.setrecursionlimit(sys.getrecursionlimit() - HEADROOM)
             try:
                 raise failure from error
             finally:
@@ -283,13 +288,17 @@ class HandlingCell(MailCell):
             inc.ending = Crash(error)  # it crashed while it was being stopped: that is its own reason
             self._note_crash(inc, error)
         self._begin_end(inc, Crash(error))
-        self._fail_current(inc, error)
+        self._fail_current(inc, Crash(error))
 
-    def _fail_current(self, inc: Incarnation, error: BaseException) -> None:
+    def _fail_current(self, inc: Incarnation, reason: ExitReason) -> None:
         item, inc.current = inc.current, NOTHING
         if item is not NOTHING:
-            failure = self._crashed_error(error)
-            failure.__cause__ = error
+            if isinstance(reason, Crash):
+                failure = self._crashed_error(reason.error)
+                failure.__cause__ = reason.error
+            else:
+                stopped = ActorStopped(f"{self.path} ended: {reason}")
+                failure = ActorCrashed(f"{self.path} ended while it handled the request: {reason}", cause=stopped)
             self._bounce_item(item, DeadLetterReason.CRASHED, failure)
             if type(item) is Envelope and item.stashed:
                 item.reply = NOBODY  # wherever it waits now, it is passed over: what was in hand is never tried again

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from bifrost.actors.carrier import DONE, Carrier, swap_current_task
 from bifrost.actors.deadlines import Deadlines
-from bifrost.actors.headroom import headroom
+from bifrost.actors.headroom import HEADROOM, LIMIT
 
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
@@ -88,8 +89,13 @@ class Scheduler:
             try:
                 self.wake()
             except RecursionError:
-                with headroom():  # somebody sends with the stack used up: that is no reason to stand still
+                with LIMIT:  # somebody sends with the stack used up: that is no reason to stand still
+                    sys.setrecursionlimit(sys.getrecursionlimit() + HEADROOM)
+                try:
                     self.wake()
+                finally:
+                    with LIMIT:
+                        sys.setrecursionlimit(sys.getrecursionlimit() - HEADROOM)
 
     def wake(self) -> None:
         """Ask the loop for a turn."""
