@@ -229,7 +229,7 @@ class ActorCrashed(ActorError):
     """The receiver crashed while it handled the message: it may have acted.
 
     Attributes:
-        cause: what the handler raised.
+        cause: what the handler raised; an `ActorStopped` with the reason if it was killed.
     """
 
     def __init__(self, message: str, *, cause: BaseException) -> None:

@@ -11,7 +11,7 @@ import logging
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bifrost.actors import events
 from bifrost.actors.carrier import NOTHING
@@ -24,9 +24,6 @@ from bifrost.actors.stash import nudge
 from bifrost.actors.state import ActorState, Delivery
 from bifrost.actors.steps import Fate
 from bifrost.errors import ActorRestarted, AskTimeout, MailboxFull
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["MailCell"]
 

@@ -47,6 +47,7 @@ class Lane(enum.IntEnum):
     """Priority of a message; lower is taken first."""
 
     SYSTEM = 0
+    """For what the runtime itself sends, `Down` and `Exit`; only that is past the bound."""
     HIGH = 1
     NORMAL = 2
 
@@ -56,7 +57,8 @@ class Mailbox:
     """How an actor's mailbox behaves.
 
     Attributes:
-        capacity: messages held in the HIGH and NORMAL lanes together, 1 to 2**31.
+        capacity: messages held in all lanes together, 1 to 2**31; notices of the runtime and messages of timers come on
+            top of it.
         overflow: what happens to the message that finds it full.
         key: for `Overflow.CONFLATE`: the key of a message; messages with equal keys replace each other.
         on_restart: whether queued messages survive a restart.

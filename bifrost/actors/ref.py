@@ -91,7 +91,8 @@ class ActorRef(Generic[M]):
         Returns:
             ACCEPTED: it is in the mailbox. From a foreign thread: it is on its way there, and becomes a dead letter if
             the mailbox has filled up meanwhile.
-            DROPPED: the mailbox is full. DEAD: the actor has stopped. Both publish a dead letter.
+            DROPPED: the mailbox is full. DEAD: the actor has stopped, or is a supervisor, which takes no messages. Both
+            publish a dead letter.
         """
         cell = self.cell
         if lane is _NORMAL and ttl is None and get_ident() == cell.thread_id and not FENCES.up:
@@ -132,6 +133,7 @@ class ActorRef(Generic[M]):
         Raises:
             MailboxFull: there was no room by then, or the mailbox drops what does not fit; the actor has not seen it.
             ActorStopped: the actor has stopped; it has not seen it.
+            ActorError: it is a supervisor, or the caller runs in another thread; only `tell` may be called there.
         """
         cell = self.cell
         if lane is _NORMAL and ttl is None and get_ident() == cell.thread_id and not FENCES.up:
@@ -193,6 +195,8 @@ class ActorRef(Generic[M]):
             ActorCrashed: it crashed while it handled the request; it may have acted.
             MailboxFull: the mailbox drops what does not fit; it has not seen the request.
             AskCycle: it waits for the answer of the actor whose handler asks here, or is that actor.
+            NoHandler: it handles no messages of this type, and goes on.
+            ActorError: it is a supervisor, or the caller runs in another thread; only `tell` may be called there.
         """
         cell = self.cell
         if (

@@ -17,7 +17,8 @@ class Leak:
     Attributes:
         path: the actor's path.
         incarnation: which one.
-        what: what was still running: ``handler``, ``on_start``, ``on_stop`` or ``task NAME``.
+        what: what was still running: ``handler``, ``on_start``, ``on_stop`` or ``task NAME``; ``end`` if what was
+            cancelled did end each time, and there was always more of it.
     """
 
     path: str
@@ -32,7 +33,8 @@ class ShutdownReport:
     Attributes:
         seconds: how long it took.
         timed_out: true if the overall deadline passed before everything had stopped in order.
-        leaked: what was abandoned during the life of the system and still runs.
+        leaked: what was abandoned during the life of the system and still runs; after a stop that was cut short, also
+            what has not come to its end.
     """
 
     seconds: float

@@ -35,6 +35,7 @@ __all__ = ["SupervisorCell"]
 
 _log = logging.getLogger("bifrost.actors")
 
+_NO_MESSAGES = "{path} is a supervisor and takes no messages; use start_child and its like"
 _FAIR_SHARE = 64  # calls answered at once before the loop gets a turn
 
 
@@ -366,20 +367,21 @@ class SupervisorCell(Cell):
 
     def run_now(self, message: Any) -> Any:
         """Never called."""
-        raise ActorError(f"{self.path} is a supervisor and takes no messages")
+        raise ActorError(_NO_MESSAGES.format(path=self.path))
 
     def put(self, envelope: Envelope) -> Delivery:
         """Refuse: a supervisor handles no messages."""
         self.dead_letter(envelope.message, DeadLetterReason.NO_HANDLER)
         if envelope.reply is not None:
-            envelope.reply.set_exception(
-                ActorError(f"{self.path} is a supervisor and takes no messages; use start_child and its like")
-            )
+            envelope.reply.set_exception(ActorError(_NO_MESSAGES.format(path=self.path)))
         return Delivery.DEAD
 
     def put_or_wait(self, envelope: Envelope) -> Delivery:
-        """Refuse, as `put` does."""
-        return self.put(envelope)
+        """Refuse, as `put` does, and tell a sender why."""
+        delivery = self.put(envelope)
+        if envelope.reply is None:
+            raise ActorError(_NO_MESSAGES.format(path=self.path))
+        return delivery
 
     def admit(self, waiter: asyncio.Future[None]) -> None:
         """Nothing to take: nobody ever waits for room here."""

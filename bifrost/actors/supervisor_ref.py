@@ -240,6 +240,14 @@ class SupervisorRef(ActorRef[Any]):
         kid = self.cell.kids.get(child_id)
         return None if kid is None else kid.ref
 
+    def drain(self) -> None:
+        """Refuse: a supervisor has no mailbox.
+
+        Raises:
+            ActorError: always; `terminate_child` stops a branch in order.
+        """
+        self.cell.drain()  # in the caller's thread, which hears of it
+
     async def _ready(self) -> None:
         self._check_caller()
         if self.cell.state is ActorState.RESTARTING:

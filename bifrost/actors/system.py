@@ -244,7 +244,8 @@ class ActorSystem:
         return self._stopper
 
     async def _stop(self, timeout: float) -> ShutdownReport:
-        assert self._root is not None
+        if self._root is None:  # a companion did not start
+            return ShutdownReport(seconds=0.0, timed_out=False, leaked=())
         assert self._ended is not None
         begun = self.loop.time()
         timed_out = False
@@ -259,7 +260,10 @@ class ActorSystem:
         self.registry.close()
         await self.scheduler.close()
         self._stop_companions()
-        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=self.leaks)
+        leaked = self.leaks
+        if not self._ended.done():  # its end goes on in tasks of the runtime's, and nobody waits for it any more
+            leaked += tuple(Leak(one.path, one.incarnation, "end") for one in self.cells() if one.present is not None)
+        return ShutdownReport(seconds=self.loop.time() - begun, timed_out=timed_out, leaked=leaked)
 
     # What applications use
 

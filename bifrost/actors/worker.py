@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bifrost.actors import events, steps
 from bifrost.actors.actor import Actor
@@ -31,9 +31,7 @@ from bifrost.actors.ref import ActorRef
 from bifrost.actors.stash import take_back
 from bifrost.actors.state import ActorState, Down
 from bifrost.actors.steps import Fate
-
-if TYPE_CHECKING:
-    pass
+from bifrost.errors import ActorStopped
 
 __all__ = ["WorkerCell"]
 
@@ -246,7 +244,7 @@ class WorkerCell(HandlingCell):
         assert reason is not None
         if leaks and isinstance(reason, Killed):
             reason = Killed(leaked=True)
-        self._fail_current(inc, reason.error if isinstance(reason, Crash) else TimeoutError(str(reason)))
+        self._fail_current(inc, reason)
         for watched in inc.watching or ():
             watched.remove_watcher(self, inc)
         take_back(inc)
@@ -261,7 +259,11 @@ class WorkerCell(HandlingCell):
             self.system.publish(events.ActorStopped, self.path, incarnation=inc.number, reason=reason)
             self.parent.feed(steps.Exited(self.spec.id, reason))
         else:
-            error = reason.error if isinstance(reason, StartFailure | Crash) else TimeoutError(str(reason))
+            error: BaseException
+            if isinstance(reason, StartFailure | Crash):
+                error = reason.error
+            else:
+                error = ActorStopped(f"{self.path} ended before it had started ({reason})")
             self.parent.feed(steps.StartFailed(self.spec.id, error))
 
     def _hand_over(self, inc: Incarnation) -> None:

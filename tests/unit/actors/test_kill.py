@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bifrost.actors import Actor, ActorState, ActorSystem, ChildSpec, ExitReason, Killed, Restart, Strategy, Supervisor
-from bifrost.errors import ActorCrashed
+from bifrost.errors import ActorCrashed, ActorStopped
 
 
 class Sleeper(Actor[str]):
@@ -46,8 +46,9 @@ async def test_a_kill_cancels_the_handler_and_fails_its_ask() -> None:
         waiting = asyncio.create_task(ref.ask("next"))
         await asyncio.sleep(0.01)
         ref.kill()
-        with pytest.raises(ActorCrashed):
+        with pytest.raises(ActorCrashed, match=r"^a ended while it handled the request: killed$") as told:
             await asleep
+        assert isinstance(told.value.cause, ActorStopped)
         assert await waiting == "next"
 
 

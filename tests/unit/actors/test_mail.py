@@ -200,17 +200,18 @@ async def test_timers_and_notices_pass_the_bound() -> None:
     assert seen[1:] == ["one", "timer", "two"]
 
 
-async def test_the_bound_counts_both_lanes() -> None:
-    """HIGH and NORMAL share the capacity; room made in one is room for the other."""
+async def test_the_bound_counts_every_lane() -> None:
+    """All lanes share the capacity, whatever a sender puts into SYSTEM included; room made in one is room for all."""
     seen: list[Any] = []
     async with ActorSystem(children=[puppet(seen, mailbox=Mailbox(capacity=3))]) as system:
         ref = system.ref("a")
-        told = [ref.tell(lane.name, lane=lane) for lane in (Lane.HIGH, Lane.NORMAL, Lane.HIGH, Lane.NORMAL, Lane.HIGH)]
-        assert told == [*[Delivery.ACCEPTED] * 3, *[Delivery.DROPPED] * 2]
+        lanes = (Lane.HIGH, Lane.NORMAL, Lane.SYSTEM, Lane.NORMAL, Lane.HIGH, Lane.SYSTEM)
+        told = [ref.tell(lane.name, lane=lane) for lane in lanes]
+        assert told == [*[Delivery.ACCEPTED] * 3, *[Delivery.DROPPED] * 3]
         await asyncio.sleep(0.1)
         assert ref.tell("later") is Delivery.ACCEPTED
         await asyncio.sleep(0.1)
-    assert seen == ["HIGH", "HIGH", "NORMAL", "later"]
+    assert seen == ["SYSTEM", "HIGH", "NORMAL", "later"]
 
 
 # Stops and restarts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -26,7 +27,7 @@ from bifrost.actors import (
     Shutdown,
     Supervisor,
 )
-from bifrost.errors import ActorCrashed, ActorStopped, SupervisorGaveUp
+from bifrost.errors import ActorCrashed, ActorStopped, StartFailed, SupervisorGaveUp
 from bifrost.testing import EventLog
 
 Hook = Callable[["Puppet"], Coroutine[Any, Any, object]]
@@ -185,6 +186,49 @@ async def test_the_report_names_what_leaked(what: str) -> None:
     assert [leak.what for leak in report.leaked] == ["task ignores" if what == "task" else what]
     release.set()
     await asyncio.sleep(0.1)
+
+
+async def test_the_report_names_what_has_not_come_to_its_end() -> None:
+    """Whoever puts a new obstacle in the way each time that one is cleared is named when the forced stop is over."""
+
+    async def linger() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            for _ in range(9):  # cancelled every 0.1 s, and done before the second is over
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.1)
+
+    async def head(actor: Puppet, more: int) -> None:
+        await linger()
+        if more:
+            actor.ctx.spawn_task(head(actor, more - 1))
+
+    async def grow(actor: Puppet) -> None:
+        actor.ctx.spawn_task(head(actor, 2))
+        await linger()
+
+    async with ActorSystem(children=[ChildSpec(id="a", start=Puppet, args=([],), kwargs={"on_stop": grow})]) as system:
+        system.ref("a").tell(grow)
+        await asyncio.sleep(0.1)
+        report = await system.stop(0.1)
+        assert report.timed_out
+        assert not report.clean
+        assert report.leaked == (Leak("a", 1, "end"),)
+        await asyncio.sleep(20)
+        assert system.ref("a").state is ActorState.STOPPED
+
+
+async def test_a_start_in_which_the_actor_stops_itself_has_failed() -> None:
+    """It never ran: the caller hears that, and with which reason it ended."""
+
+    async def give_up(actor: Puppet) -> None:
+        actor.ctx.stop()
+
+    async with ActorSystem() as system:
+        with pytest.raises(StartFailed, match=r"a ended before it had started \(normal\)$") as told:
+            await system.start_child(ChildSpec(id="a", start=Puppet, args=([],), kwargs={"on_start": give_up}))
+        assert isinstance(told.value.cause, ActorStopped)
 
 
 async def test_a_static_branch_stops_in_reverse_and_one_by_one() -> None:
