@@ -3,8 +3,14 @@
 In: `ChildSpec` trees of `Actor` classes. Out: an `ActorSystem` that starts them in order, restarts what crashes, stops
 in reverse order, and tells what happened. Not here: any protocol, any I/O, any Rust; anything that two systems share.
 
+What applications write: an `Actor` (or `HandlingActor`, `BlockingActor`), which acts through its `ActorContext`. What
+they hold: an `ActorRef`, or the `SupervisorRef` of a supervisor. What they describe: `ChildSpec`, `Supervisor.spec`,
+`DynamicSupervisor.spec`, with `Mailbox` and `Backoff`. What they see: events, `ActorSystem.snapshot`, `explain` and
+`trace`, dead letters. Errors are in `bifrost.errors`; adapters for trio, pykka and threads in `bifrost.actors.hosts`;
+OpenTelemetry in `bifrost.actors.telemetry`; tools for tests in `bifrost.testing`.
+
 Layout: `restart.py` is the supervision core, pure and without a loop; `supervisor_cell.py` and `worker.py` are the
-shell that runs it; `actor.py`, `context.py` and `ref.py` are what applications touch.
+shell that runs it; `scheduler.py` says who runs next, and `carrier.py` what carries a handler that has suspended.
 """
 
 from bifrost.actors.actor import Actor
@@ -24,6 +30,7 @@ from bifrost.actors.child_spec import (
     check_child_specs,
 )
 from bifrost.actors.child_table import ChildCounts, ChildStatus
+from bifrost.actors.companion import Companion
 from bifrost.actors.context import ActorContext
 from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from bifrost.actors.dynamic import DynamicSupervisor
@@ -68,7 +75,7 @@ from bifrost.actors.strategy import AutoShutdown, FlagChanges, IntensityScope, O
 from bifrost.actors.supervisor import Supervisor
 from bifrost.actors.supervisor_ref import ChildInfo, SupervisorRef
 from bifrost.actors.system import ActorSystem
-from bifrost.actors.tap import Tap, Tapped
+from bifrost.actors.tap import MessageEvent, Tap, Tapped
 from bifrost.actors.timers import Timers
 from bifrost.actors.watchdog import Watchdog
 
@@ -103,6 +110,7 @@ __all__ = [
     "ChildSpec",
     "ChildStatus",
     "ChildType",
+    "Companion",
     "ConfigChanged",
     "Crash",
     "DeadLetter",
@@ -129,6 +137,7 @@ __all__ = [
     "Mailbox",
     "MailboxHighWater",
     "MemorySpecStore",
+    "MessageEvent",
     "NameChange",
     "NameSubscription",
     "Normal",

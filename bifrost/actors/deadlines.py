@@ -43,7 +43,7 @@ class Deadlines:
         queue = self._queues.get(timeout)
         if queue is None:
             if len(self._queues) >= _LENGTHS:
-                timer = self._loop.call_later(timeout, expire, reply, path, timeout)
+                timer = self._loop.call_later(timeout, _expire, reply, path, timeout)
                 reply.add_done_callback(lambda _reply: timer.cancel())
                 return timer.when()
             queue = self._queues[timeout] = _Queue()
@@ -66,7 +66,7 @@ class Deadlines:
         now = self._loop.time()
         while entries and (entries[0][1].done() or entries[0][0] <= now):
             _, reply, path = entries.popleft()
-            expire(reply, path, timeout)
+            _expire(reply, path, timeout)
         if entries:
             queue.timer = self._loop.call_at(entries[0][0], self._fire, timeout, queue)
         else:
@@ -78,11 +78,11 @@ class Deadlines:
             if queue.timer is not None:
                 queue.timer.cancel()
             for _, reply, path in queue.entries:
-                expire(reply, path, 0.0)
+                _expire(reply, path, 0.0)
         self._queues.clear()
 
 
-def expire(reply: asyncio.Future[object], path: str, timeout: float) -> None:
+def _expire(reply: asyncio.Future[object], path: str, timeout: float) -> None:
     """Fail `reply` unless it is done."""
     if not reply.done():
         reply.set_exception(AskTimeout(f"{path}: no answer in {timeout:g} s; it may still act"))

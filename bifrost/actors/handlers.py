@@ -14,7 +14,7 @@ from bifrost.actors.actor import Actor, M
 from bifrost.actors.handler_table import Handler, HandlerTable, Unhandled, declare, dispatcher
 from bifrost.actors.request import R, Request
 
-__all__ = ["HandlingActor", "handles", "handles_blocking"]
+__all__ = ["HandlingActor", "handles", "handles_blocking", "message_types"]
 
 A = TypeVar("A")
 Q = TypeVar("Q")

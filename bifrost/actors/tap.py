@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from bifrost.actors.mailbox import Envelope
     from bifrost.actors.system import ActorSystem
 
-__all__ = ["Tap", "Tapped", "What"]
+__all__ = ["MessageEvent", "Tap", "Tapped"]
 
 
-class What(enum.Enum):
+class MessageEvent(enum.Enum):
     """What happened to a message."""
 
     QUEUED = "queued"
@@ -49,7 +49,7 @@ class Tapped:
         detail: the error, for CRASHED; the dead letter's reason, for DROPPED.
     """
 
-    what: What
+    what: MessageEvent
     path: str
     message: object
     at: float
@@ -120,7 +120,7 @@ class Tap:
     def sent(self, cell: Cell, envelope: Envelope) -> None:
         """See `Meter`."""
         if cell.path == self.path:
-            envelope.trace = self._add(What.QUEUED, envelope.message)
+            envelope.trace = self._add(MessageEvent.QUEUED, envelope.message)
 
     def begin(self, cell: Cell, envelope: Envelope) -> object:
         """See `Meter`."""
@@ -129,7 +129,7 @@ class Tap:
         queued_at = envelope.trace
         now = self._system.clock.monotonic()
         waited = now - queued_at if isinstance(queued_at, float) else None
-        return self._add(What.BEGUN, envelope.message, waited)
+        return self._add(MessageEvent.BEGUN, envelope.message, waited)
 
     def end(self, cell: Cell, envelope: Envelope, token: object, error: BaseException | None) -> None:
         """See `Meter`."""
@@ -137,16 +137,18 @@ class Tap:
             return
         took = self._system.clock.monotonic() - token if isinstance(token, float) else None
         if error is None:
-            self._add(What.HANDLED, envelope.message, took)
+            self._add(MessageEvent.HANDLED, envelope.message, took)
         else:
-            self._add(What.CRASHED, envelope.message, took, error_text(error))
+            self._add(MessageEvent.CRASHED, envelope.message, took, error_text(error))
 
     def dropped(self, cell: Cell, message: object, reason: DeadLetterReason) -> None:
         """See `Meter`."""
         if cell.path == self.path:
-            self._add(What.DROPPED, message, None, reason.value)
+            self._add(MessageEvent.DROPPED, message, None, reason.value)
 
-    def _add(self, what: What, message: object, seconds: float | None = None, detail: str | None = None) -> float:
+    def _add(
+        self, what: MessageEvent, message: object, seconds: float | None = None, detail: str | None = None
+    ) -> float:
         now = self._system.clock.monotonic()
         if len(self._entries) >= self._keep:
             self._entries.popleft()

@@ -39,7 +39,7 @@ from bifrost.gateway.control import ControlActor, Operation
 from bifrost.gateway.references import EVERY_DEVICE, LOG_SINK, WAL_SINK
 from bifrost.gateway.settings import GatewaySettings
 
-__all__ = ["DIRECT_PIPELINE", "GatewaySink", "GatewayTree"]
+__all__ = ["DIRECT_PIPELINE", "GatewaySink", "GatewayTree", "in_data_dir"]
 
 DIRECT_PIPELINE: Final = "direct"
 """Name of the pipeline that brings every value to the buffer as it is, if the settings have no pipeline."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -32,13 +33,40 @@ _OPTIONAL = (
 
 @pytest.mark.parametrize("name", [name for name in _MODULES if "._native._rust" not in name])
 def test_every_module_says_what_is_public(name: str) -> None:
-    """Each module has `__all__`, every name in it exists, it is sorted, and the module has a docstring."""
+    """Each module has a docstring and `__all__`, which names what exists, once, and all that is public in it."""
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
     public = list(module.__all__)
     assert len(public) == len(set(public))
     missing = [item for item in public if not hasattr(module, item)]
     assert not missing, f"{name}.__all__ names what does not exist: {missing}"
+    own = {
+        item
+        for item, value in vars(module).items()
+        if not item.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == name
+    }
+    assert own <= set(public), f"{name}.__all__ leaves out {own - set(public)}"
+
+
+@pytest.mark.parametrize("name", [name for name in _MODULES if "._native._rust" not in name])
+def test_whatever_is_public_says_what_it_is(name: str) -> None:
+    """Each public class and function, and each public method and property of one, has a docstring."""
+    module = importlib.import_module(name)
+    silent = []
+    for item in module.__all__:
+        value = getattr(module, item)
+        if not (inspect.isclass(value) or inspect.isfunction(value)) or value.__module__ != name:
+            continue
+        members = {item: value}
+        if inspect.isclass(value):
+            members |= {f"{item}.{key}": part for key, part in vars(value).items() if not key.startswith("_")}
+        for path, member in members.items():
+            part = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+            if (inspect.isclass(part) or inspect.isfunction(part)) and not part.__doc__:
+                silent.append(path)
+    assert not silent, f"{name}: {silent} have no docstring"
 
 
 def test_importing_bifrost_imports_no_optional_dependency() -> None:

@@ -10,7 +10,7 @@ from bifrost.edge.aggregator import Aggregator
 from bifrost.edge.stages.stage import Numbering, Stage, Wiring, is_orderly
 from bifrost.edge.window import Window
 
-__all__ = ["WindowStage"]
+__all__ = ["Tick", "WindowStage"]
 
 _COUNTED: Final = ("late", "future", "bad", "skipped", "overflowed")
 
