@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_whatever_is_public_says_what_it_is(name: str) -> None:
         if inspect.isclass(value):
             members |= {f"{item}.{key}": part for key, part in vars(value).items() if not key.startswith("_")}
         for path, member in members.items():
-            part = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+            part: Any = getattr(member, "fget", None) or getattr(member, "__func__", member)
             if (inspect.isclass(part) or inspect.isfunction(part)) and not part.__doc__:
                 silent.append(path)
     assert not silent, f"{name}: {silent} have no docstring"
