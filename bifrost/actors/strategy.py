@@ -31,8 +31,11 @@ class AutoShutdown(enum.Enum):
     """Whether the end of significant children ends the supervisor."""
 
     NEVER = "never"
+    """It does not; no child may be significant."""
     ANY_SIGNIFICANT = "any_significant"
+    """The end of one does, if it ended by itself and is not restarted."""
     ALL_SIGNIFICANT = "all_significant"
+    """The end of the last of them does, if it ended by itself and is not restarted."""
 
 
 class IntensityScope(enum.Enum):

@@ -47,7 +47,11 @@ class Timers:
         self._periodic: dict[Hashable, _Periodic] = {}
 
     def once(self, key: Hashable, delay: float, message: Any) -> None:
-        """Send `message` to this actor after `delay` seconds."""
+        """Send `message` to this actor after `delay` seconds.
+
+        Raises:
+            ValueError: the delay is negative, or no finite number.
+        """
         check_seconds(delay, least=0)
         self.cancel(key)
         if self._is_open:
@@ -57,6 +61,9 @@ class Timers:
         """Send `message` every `interval` seconds, first after one interval, at a fixed rate.
 
         A tick that comes while the last one is still queued is left out, so a slow actor is not buried in ticks.
+
+        Raises:
+            ValueError: the interval is below a microsecond, or no finite number.
         """
         check_seconds(interval, least=1e-6)
         self.cancel(key)

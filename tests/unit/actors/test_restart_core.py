@@ -164,6 +164,15 @@ def test_backoff_with_max_attempts_escalates() -> None:
     assert made.take_log() == ["a crash", "fail a", "fail a", "stop b", "exit shutdown"]
 
 
+def test_backoff_that_counts_uses_up_the_intensity() -> None:
+    """With `counts` each delayed attempt is a restart like any other; the one past the budget is not made."""
+    made = bench([child("a", backoff=Backoff(min=1, max=1, jitter=0, counts=True)), child("b")], intensity=2)
+    made.fail_starts("a")
+    made.crash("a")
+    made.advance(4)
+    assert made.take_log() == ["a crash", "fail a", "fail a", "stop b", "exit shutdown"]
+
+
 def test_backoff_of_a_group_holds_the_group() -> None:
     """The rest of the group stops at once and starts with the delayed child; calls are served meanwhile."""
     made = bench([child("a", backoff=Backoff(min=2, max=2, jitter=0)), child("b")], Strategy.ONE_FOR_ALL)

@@ -17,7 +17,7 @@ from bifrost.actors import (
     Down,
     Supervisor,
 )
-from bifrost.errors import ActorError, ChildNotFound, SupervisorGaveUp
+from bifrost.errors import ChildNotFound, SupervisorGaveUp
 from bifrost.testing import EventLog, VirtualClock
 
 
@@ -177,15 +177,6 @@ async def test_events_carry_the_given_clock() -> None:
     stamps = {event.path: event.wall_ns for event in log.events if event.path == "a"}
     assert stamps == {"a": clock.time_ns()}
     assert clock.time_ns() == 2_000_001_000
-
-
-async def test_a_message_to_a_supervisor_is_refused_with_a_reason() -> None:
-    """Tell to a supervisor is a dead letter; ask says what to use instead."""
-    async with ActorSystem() as system:
-        assert system.root.tell("hello").value == "dead"
-        with pytest.raises(ActorError, match="use start_child"):
-            await system.root.ask("hello")
-        assert system.dead_letters.counts == {"no_handler": 2}
 
 
 @pytest.mark.real_time
