@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from contextvars import Context
 from typing import Any, TypeVar
 
-from bifrost.errors import ActorStopped
+from bifrost.errors import ActorError, ActorStopped
 
 __all__ = ["ActorThread"]
 
@@ -107,6 +107,8 @@ class ActorThread:
 
     def stack(self) -> list[str]:
         """Where the thread is at the moment, outermost call first; empty if it has ended."""
+        if not self._thread.is_alive():
+            return []  # its ident may be another thread's by now
         frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the documented way, whatever its name
         if frame is None:
             return []
@@ -188,7 +190,11 @@ class ActorThread:
 
         Raises:
             ActorStopped: the incarnation or the loop ended meanwhile.
+            ActorError: called on the loop, which would wait for itself.
         """
+        if _running_loop() is self.loop:
+            coro.close()
+            raise ActorError("this call waits for the event loop and was made on it: make it in the actor's thread")
         answer: concurrent.futures.Future[_T] = concurrent.futures.Future()
         try:
             self.post(self._begin_call, coro, answer, spawn)
@@ -228,6 +234,13 @@ class ActorThread:
     def _note_end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _run(function: Callable[..., Any], args: tuple[Any, ...]) -> _Outcome:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
-__all__ = ["GRACE", "LoopFactory", "LoopThread", "Work"]
+__all__ = ["GRACE", "LoopFactory", "LoopThread", "Work", "main_thread_is_over"]
 
 _log = logging.getLogger("bifrost.actors")
 
@@ -47,6 +48,17 @@ class Work(Protocol):
 
     def refuse(self) -> None:
         """Learn that the loop is gone. Called from any thread."""
+
+
+def main_thread_is_over() -> bool:
+    """True once the main thread has come to the end of the program and at most waits for other threads."""
+    main = threading.main_thread()
+    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001 - documented, and the only way
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    if frame is not None and frame.f_code.co_name == "_shutdown" and frame.f_globals.get("__name__") == "threading":
+        return True  # it may wait in there for a job of ours, and for that it is not too early
+    return not main.is_alive()
 
 
 class LoopThread:
@@ -79,6 +91,9 @@ class LoopThread:
         self._gone = False
         self._context = contextvars.Context()
         self._jobs: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._process = os.getpid()
+        self._ended = threading.Event()
+        self._join_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=False)
 
     # From any thread
@@ -91,20 +106,26 @@ class LoopThread:
     @property
     def is_current(self) -> bool:
         """True in the thread itself."""
-        return threading.get_ident() == self._thread.ident
+        return threading.current_thread() is self._thread  # idents are given again to later threads
 
     @property
     def is_alive(self) -> bool:
         """True from `start` until the loop is closed and the thread has ended."""
-        return self._thread.is_alive()
+        return not self.join(0.0)
 
     @property
     def is_open(self) -> bool:
         """True while work is taken."""
-        return not self._gone
+        return not self._gone and not self.is_forked
+
+    @property
+    def is_forked(self) -> bool:
+        """True in a process that was forked off since the start: the thread is not in it."""
+        return os.getpid() != self._process
 
     def start(self) -> None:
         """Start the thread; `life` begins in it."""
+        self._process = os.getpid()
         try:
             self._thread.start()
         except BaseException:
@@ -118,25 +139,39 @@ class LoopThread:
 
     def join(self, timeout: float) -> bool:
         """Wait until the thread has ended; False if it has not after `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        if self._thread.ident is None or self.is_forked:
+            return True
+        if not self._ended.wait(timeout):
+            return False
+        with self._join_lock:  # before CPython 3.13, two threads must not join a third at the same time
+            self._thread.join(GRACE)  # it is at its last line
+        return True
 
     def submit(self, work: Work) -> bool:
         """Have `work` begun on the loop, in the order of submission; many submissions cost one wake-up.
 
         Returns:
-            False if the loop is gone; `work.refuse` was called.
+            False if the loop is gone, or in another process; `work.refuse` was called.
         """
         # No lock, so that a signal handler or a finalizer may submit too. The order matters: append before looking.
         self._work.append(work)
-        if self._gone:
+        if self._gone or os.getpid() != self._process:
             self._refuse_all()
             return False
         if not self._awake:
             self._awake = True
-            self._wake_loop()
+            self.wake()
         return True
+
+    def wake(self) -> None:
+        """Have the loop look for work even if it was told before: an interrupt may have come between note and call."""
+        loop = self.loop
+        if loop is None:
+            return  # it looks for work when it starts
+        try:
+            loop.call_soon_threadsafe(self._do_work, context=self._context)
+        except RuntimeError:  # the loop was closed in this moment
+            self._refuse_all()
 
     def is_responsive(self, within: float) -> bool:
         """Ask the loop for a sign of life; False if none comes in `within` seconds, or the loop is gone."""
@@ -152,19 +187,12 @@ class LoopThread:
 
     def stack(self) -> str:
         """Where the thread is at this moment, as a traceback; empty if it has ended."""
+        if not self.is_alive:
+            return ""
         frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, and the only way
         return "" if frame is None else "".join(traceback.format_stack(frame))
 
     # In the thread
-
-    def _wake_loop(self) -> None:
-        loop = self.loop
-        if loop is None:
-            return  # it looks for work when it starts
-        try:
-            loop.call_soon_threadsafe(self._do_work, context=self._context)
-        except RuntimeError:  # the loop was closed in this moment
-            self._refuse_all()
 
     def _do_work(self) -> None:
         self._awake = False
@@ -195,10 +223,16 @@ class LoopThread:
             work.refuse()
 
     def _run(self) -> None:
+        try:
+            self._run_loop()
+        finally:
+            self._ended.set()
+
+    def _run_loop(self) -> None:
         error: BaseException | None = None
         try:
             loop = self._loop_factory()
-        except Exception as failed:  # noqa: BLE001 - the factory is the host's, and the host is told
+        except BaseException as failed:  # noqa: BLE001 - the factory is the host's, and the host is told
             self._gone = True
             self._refuse_all()
             self._on_end(failed)
@@ -279,6 +313,8 @@ class LoopThread:
     def _join_jobs(self, executor: ThreadPoolExecutor) -> list[str]:
         """Wait for the executor's threads; a job that blocks cannot be ended and is named."""
         executor.shutdown(wait=False, cancel_futures=True)
+        if main_thread_is_over():
+            return []  # it joins them itself: see `join` on two that join a third
         deadline = time.monotonic() + GRACE
         jobs = list(self._jobs)
         for thread in jobs:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from bifrost.actors.companion import Companion
 from bifrost.actors.strategy import AutoShutdown, Strategy
 from bifrost.core.clock import Clock
 
@@ -24,6 +25,8 @@ class SystemOptions(TypedDict, total=False):
         clock: where event times come from.
         stop_timeout: seconds for the whole orderly stop.
         seed: seeds the jitter of back-offs.
+        watchdog: reports slow handlers and a blocked loop.
+        telemetry: measures the messages.
     """
 
     strategy: Strategy
@@ -33,3 +36,5 @@ class SystemOptions(TypedDict, total=False):
     clock: Clock | None
     stop_timeout: float
     seed: int | None
+    watchdog: Companion | None
+    telemetry: Companion | None

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
 from bifrost.actors.hosts import calls
-from bifrost.actors.hosts.loop_thread import GRACE, LoopFactory, LoopThread
+from bifrost.actors.hosts.loop_thread import GRACE, LoopFactory, LoopThread, main_thread_is_over
 from bifrost.actors.hosts.work import Call, Order, Post
 from bifrost.actors.incarnation import CURRENT
 from bifrost.actors.mailbox import Lane
@@ -96,7 +96,7 @@ class Portal:
         try:
             up.result(timeout)
         except BaseException as error:
-            if up.done():
+            if up.done() and up.exception() is not None:
                 self._thread.join(GRACE)  # the tree was rolled back; the thread is at its last lines
                 raise
             self._thread.submit(Order(self._close_now, 0.0))
@@ -305,6 +305,8 @@ class Portal:
             self._life.cancel()  # it is still starting
 
     def _look_for_owner(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._close_wanted:
+            return
         if self._has_owner():
             loop.call_later(_OWNER_EVERY, self._look_for_owner, loop)
             return
@@ -314,7 +316,7 @@ class Portal:
     def _has_owner(self) -> bool:
         if self._owner is not None:
             return self._owner.is_alive()
-        if threading.main_thread().is_alive():
+        if not main_thread_is_over():
             return True
         return any(
             not thread.daemon and not thread.name.startswith("bifrost-")
@@ -350,6 +352,7 @@ class Portal:
                 self._began = self._down = True  # it is never to be started
                 self._thread.give_up()
         self._thread.submit(Order(self._close_now, timeout))
+        self._thread.wake()
         seconds = self.system.stop_timeout if timeout is None else timeout
         return seconds + _FORCED_STOP + 3 * GRACE
 
@@ -378,6 +381,11 @@ class Portal:
     def gone_error(self) -> BaseException:
         """Why there is nobody to call any more: a new exception at each call, for several threads may raise it."""
         error = self._error
+        if self._thread.is_forked:
+            return ActorStopped(
+                f"system {self.system.name!r} runs in the process that this one was forked from: start a portal after "
+                "the fork"
+            )
         if error is None:
             return ActorStopped(f"system {self.system.name!r} has been closed")
         if isinstance(error, SupervisorGaveUp):

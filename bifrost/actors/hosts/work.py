@@ -88,6 +88,7 @@ class Call:
     def begin(self) -> None:
         """Start the task, unless the future was cancelled on the way."""
         if self.future.cancelled():
+            self.future.set_running_or_notify_cancel()  # `concurrent.futures.wait` takes it for done only then
             return
         loop = asyncio.get_running_loop()
         self.desk.in_flight.add(self)
@@ -114,8 +115,9 @@ class Call:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             if self.desk.takes_calls:
-                self.future.cancel()
                 self.desk.in_flight.discard(self)
+                self.future.cancel()
+                self.future.set_running_or_notify_cancel()
             # else it was cancelled with the loop, and is refused as soon as the reason is known
         elif (error := task.exception()) is not None:
             self._finish(error=error)

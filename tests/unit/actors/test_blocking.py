@@ -244,6 +244,25 @@ async def test_a_thread_tells_sends_asks_and_sets_timers() -> None:
         assert [entry[0] for entry in seen] == ["start", "beat", "tick", "beat"]
 
 
+async def test_a_wait_on_the_event_loop_is_refused() -> None:
+    """A function that was posted to the loop gets an error where a wait for the loop would never end."""
+    refused: list[str] = []
+
+    def posts(actor: Body) -> None:
+        def on_loop() -> None:
+            try:
+                actor.ctx.ask(actor.ctx.system.ref("echo"), "x")
+            except ActorError as error:
+                refused.append(str(error))
+
+        actor.ctx.post(on_loop)
+
+    async with ActorSystem(children=[ChildSpec(id="echo", start=Echo), body([])]) as system:
+        await system.ref("a").ask(posts)
+        await asyncio.sleep(0.01)
+    assert [text.partition(":")[0] for text in refused] == ["this call waits for the event loop and was made on it"]
+
+
 async def test_what_an_ask_raises_is_raised_in_the_thread() -> None:
     """Errors of the asked actor come to the handler, which may go on; an actor cannot ask itself."""
 
