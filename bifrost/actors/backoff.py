@@ -12,6 +12,8 @@ from bifrost.errors import ChildSpecError
 
 __all__ = ["Backoff"]
 
+_MAY_BE_NONE = ("reset_after", "max_attempts")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
@@ -27,6 +29,9 @@ class Backoff:
             the middle between `min` and `max`.
         max_attempts: attempts in a row before the supervisor treats the child as exhausted; None never does.
         counts: true lets delayed restarts count against the supervisor's intensity as well.
+
+    Raises:
+        ChildSpecError: a value is of the wrong type or out of range.
     """
 
     min: float = 0.5
@@ -38,6 +43,16 @@ class Backoff:
     counts: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("min", "max", "factor", "jitter", "reset_after", "max_attempts"):
+            value: object = getattr(self, name)
+            kinds = int if name == "max_attempts" else (int, float)
+            if not (value is None and name in _MAY_BE_NONE) and (
+                isinstance(value, bool) or not isinstance(value, kinds)
+            ):
+                raise ChildSpecError(f"backoff {name} must be a number, got {value!r}")
+        counts: object = self.counts
+        if not isinstance(counts, bool):
+            raise ChildSpecError(f"backoff counts must be true or false, got {counts!r}")
         if not 0 < self.min <= self.max < float("inf"):
             raise ChildSpecError(f"backoff needs 0 < min <= max in seconds, got min={self.min!r}, max={self.max!r}")
         if not 1 <= self.factor < float("inf"):

@@ -62,6 +62,9 @@ class Mailbox:
         overflow: what happens to the message that finds it full.
         key: for `Overflow.CONFLATE`: the key of a message; messages with equal keys replace each other.
         on_restart: whether queued messages survive a restart.
+
+    Raises:
+        ChildSpecError: a value is of the wrong type or out of range, or key and policy do not go together.
     """
 
     capacity: int = 1024
@@ -73,8 +76,18 @@ class Mailbox:
         capacity: object = self.capacity
         if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= 2**31:
             raise ChildSpecError(f"mailbox capacity must be an integer from 1 to 2**31, got {capacity!r}")
-        if (self.overflow is Overflow.CONFLATE) != (self.key is not None):
-            raise ChildSpecError("mailbox key is needed with Overflow.CONFLATE and with nothing else")
+        # A word instead of the member would be taken for the default without a sound: mail kept that was to be dropped.
+        overflow: object = self.overflow
+        if not isinstance(overflow, Overflow):
+            raise ChildSpecError(f"mailbox overflow must be an Overflow, got {overflow!r}")
+        on_restart: object = self.on_restart
+        if not isinstance(on_restart, OnRestart):
+            raise ChildSpecError(f"mailbox on_restart must be an OnRestart, got {on_restart!r}")
+        key: object = self.key
+        if not (callable(key) if overflow is Overflow.CONFLATE else key is None):
+            raise ChildSpecError(
+                f"mailbox key must be a function with Overflow.CONFLATE and None with anything else, got {key!r}"
+            )
 
 
 class Envelope:

@@ -8,8 +8,9 @@ Source: Erlang/OTP `supervisor` flags; Elixir `DynamicSupervisor`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from bifrost.errors import ChildSpecError
 
@@ -56,6 +57,14 @@ class OnExhausted(enum.Enum):
     """The child stays down, its specification is kept, an event is published; the others run on."""
 
 
+_CHOICES: Final[Mapping[str, type[enum.Enum]]] = {
+    "strategy": Strategy,
+    "auto_shutdown": AutoShutdown,
+    "intensity_scope": IntensityScope,
+    "on_exhausted": OnExhausted,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorFlags:
     """The settings of one supervisor.
@@ -69,6 +78,9 @@ class SupervisorFlags:
         max_children: only with `dynamic`; None is unlimited.
         intensity_scope: what one budget is shared by.
         on_exhausted: what happens when it is exceeded.
+
+    Raises:
+        ChildSpecError: a value is of the wrong type or out of range, or does not go with `dynamic`.
     """
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
@@ -81,18 +93,17 @@ class SupervisorFlags:
     on_exhausted: OnExhausted = OnExhausted.ESCALATE
 
     def __post_init__(self) -> None:
-        strategy: object = self.strategy
-        if not isinstance(strategy, Strategy):
-            raise ChildSpecError(f"strategy must be a Strategy, got {strategy!r}")
+        # A word instead of the member would be taken for the default without a sound.
+        for name, kind in _CHOICES.items():
+            value: object = getattr(self, name)
+            if not isinstance(value, kind):
+                raise ChildSpecError(f"{name} must be of type {kind.__name__}, got {value!r}")
         intensity: object = self.intensity
         if isinstance(intensity, bool) or not isinstance(intensity, int) or intensity < 0:
             raise ChildSpecError(f"intensity must be an integer >= 0, got {intensity!r}")
         period: object = self.period
         if isinstance(period, bool) or not isinstance(period, int | float) or not 0 < period < float("inf"):
             raise ChildSpecError(f"period must be finite seconds > 0, got {period!r}")
-        auto_shutdown: object = self.auto_shutdown
-        if not isinstance(auto_shutdown, AutoShutdown):
-            raise ChildSpecError(f"auto_shutdown must be an AutoShutdown, got {auto_shutdown!r}")
         limit: object = self.max_children
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ChildSpecError(f"max_children must be an integer >= 0 or None, got {self.max_children!r}")

@@ -14,6 +14,7 @@ from bifrost.actors.child_spec import ChildSpec, ChildType, Restart, check_child
 from bifrost.actors.restart import SupervisionCore
 from bifrost.actors.spec_store import SpecStore
 from bifrost.actors.strategy import AutoShutdown, Strategy, SupervisorFlags
+from bifrost.errors import ChildSpecError
 
 __all__ = ["Supervisor", "SupervisorPlan"]
 
@@ -37,6 +38,9 @@ class SupervisorPlan:
 
     def __post_init__(self) -> None:
         children = check_child_specs(self.children, auto_shutdown=self.flags.auto_shutdown)
+        missing = [name for name in ("load", "save", "remove") if not callable(getattr(self.store, name, None))]
+        if self.store is not None and missing:
+            raise ChildSpecError(f"a store has load, save and remove; {self.store!r} lacks {', '.join(missing)}")
         object.__setattr__(self, "children", children)
 
     def __call__(self) -> SupervisorPlan:

@@ -69,6 +69,7 @@ class ActorSystem:
 
     Raises:
         ChildSpecError: a specification is wrong; nothing was started.
+        ActorError: `stop_timeout` is no time.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class ActorSystem:
         watchdog: Companion | None = None,
         telemetry: Companion | None = None,
     ) -> None:
+        if not 0 <= stop_timeout < float("inf"):
+            raise ActorError(f"stop_timeout must be finite seconds of at least 0, got {stop_timeout!r}")
         self.name = name
         self.stop_timeout = stop_timeout
         self.events = EventStream()
