@@ -6,13 +6,23 @@ In: attempt numbers. Out: seconds. The random generator is the caller's, so that
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 from bifrost.errors import ChildSpecError
 
 __all__ = ["Backoff"]
 
-_MAY_BE_NONE = ("reset_after", "max_attempts")
+_KINDS: Final[Mapping[str, Any]] = {
+    "min": int | float,
+    "max": int | float,
+    "factor": int | float,
+    "jitter": int | float,
+    "reset_after": int | float | None,
+    "max_attempts": int | None,
+    "counts": bool,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +53,10 @@ class Backoff:
     counts: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("min", "max", "factor", "jitter", "reset_after", "max_attempts"):
+        for name, kind in _KINDS.items():
             value: object = getattr(self, name)
-            kinds = int if name == "max_attempts" else (int, float)
-            if not (value is None and name in _MAY_BE_NONE) and (
-                isinstance(value, bool) or not isinstance(value, kinds)
-            ):
-                raise ChildSpecError(f"backoff {name} must be a number, got {value!r}")
-        counts: object = self.counts
-        if not isinstance(counts, bool):
-            raise ChildSpecError(f"backoff counts must be true or false, got {counts!r}")
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise ChildSpecError(f"backoff {name} must be of type {getattr(kind, '__name__', kind)}, got {value!r}")
         if not 0 < self.min <= self.max < float("inf"):
             raise ChildSpecError(f"backoff needs 0 < min <= max in seconds, got min={self.min!r}, max={self.max!r}")
         if not 1 <= self.factor < float("inf"):

@@ -52,7 +52,7 @@ def test_a_wrong_backoff_is_refused(wrong: dict[str, Any]) -> None:
 )
 def test_a_wrong_mailbox_is_refused(wrong: dict[str, Any]) -> None:
     """A policy given as a word would otherwise stand for the default, and keep what was to be dropped."""
-    with pytest.raises(ChildSpecError, match="^mailbox "):
+    with pytest.raises(ChildSpecError, match=r"^mailbox "):
         Mailbox(**wrong)
 
 
