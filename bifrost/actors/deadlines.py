@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from math import isnan
 
 from bifrost.errors import AskTimeout
 
@@ -39,9 +40,15 @@ class Deadlines:
         self._queues: dict[float, _Queue] = {}
 
     def add(self, reply: asyncio.Future[object], path: str, timeout: float) -> float:
-        """Fail `reply` with `AskTimeout` if it is not done in `timeout` seconds; return when that is, in loop time."""
+        """Fail `reply` with `AskTimeout` if it is not done in `timeout` seconds; return when that is, in loop time.
+
+        Raises:
+            ValueError: `timeout` is not a number, which would upset the order of the loop's timers.
+        """
         queue = self._queues.get(timeout)
         if queue is None:
+            if isnan(timeout):
+                raise ValueError(f"the timeout of an ask must be seconds or None, got {timeout!r}")
             if len(self._queues) >= _LENGTHS:
                 timer = self._loop.call_later(timeout, _expire, reply, path, timeout)
                 reply.add_done_callback(lambda _reply: timer.cancel())
@@ -53,7 +60,7 @@ class Deadlines:
         if queue.timer is None:
             queue.timer = self._loop.call_at(due, self._fire, timeout, queue)
             return due
-        while entries[0][1].done():
+        while entries and entries[0][1].done():
             entries.popleft()
         if len(entries) > queue.sweep_at:
             # One that waits long must not hold up what was answered behind it.

@@ -289,6 +289,8 @@ class HandlingCell(MailCell):
             self._note_crash(inc, error)
         self._begin_end(inc, Crash(error))
         self._fail_current(inc, Crash(error))
+        inc.draining = False  # what is still queued is not for it any more, and nobody is to wait for that
+        inc.is_quiet()
 
     def _fail_current(self, inc: Incarnation, reason: ExitReason) -> None:
         item, inc.current = inc.current, NOTHING

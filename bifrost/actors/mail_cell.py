@@ -96,10 +96,8 @@ class MailCell(Cell):
             return Delivery.DEAD
         box = self.mailbox
         key = box.settings.key
-        if key is not None and envelope.reply is None:
-            envelope.key = self._key_of(envelope, key)
-            if box.conflate(envelope):
-                return Delivery.ACCEPTED
+        if key is not None and envelope.reply is None and self._conflate(envelope, key):
+            return Delivery.ACCEPTED
         if not box.has_room:
             self._note_full()
             if not self._make_room(envelope):
@@ -135,12 +133,17 @@ class MailCell(Cell):
         self.scheduler.add(self._burst)
         self.idle = False
 
-    def _key_of(self, envelope: Envelope, key: Callable[[Any], Hashable]) -> Hashable:
+    def _conflate(self, envelope: Envelope, key: Callable[[Any], Hashable]) -> bool:
+        """Give a queued message of the same key the new content; True if there was one."""
         try:
-            return key(envelope.message)
-        except Exception as error:  # noqa: BLE001 - the key is the user's code, and tell never raises
+            envelope.key = key(envelope.message)
+            hash(envelope.key)
+            return self.mailbox.conflate(envelope)
+        # The key, its hash and its comparison are the user's code, and tell never raises.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
             _log.warning("%s: the mailbox key failed; the message is queued by itself", self.path, exc_info=error)
-            return envelope
+            envelope.key = envelope
+            return False
 
     def _make_room(self, envelope: Envelope) -> bool:
         overflow = self.mailbox.settings.overflow
@@ -260,7 +263,7 @@ class MailCell(Cell):
         else:
             for envelope in self._mailbox.take_out(self._is_unwanted):
                 self._is_over(envelope)
-            self.regate()
+            self._admit_senders()
 
     def _is_unwanted(self, envelope: Envelope) -> bool:
         if envelope.is_dead:

@@ -195,6 +195,7 @@ class ActorRef(Generic[M]):
             ActorCrashed: it crashed while it handled the request; it may have acted.
             MailboxFull: the mailbox drops what does not fit; it has not seen the request.
             AskCycle: it waits for the answer of the actor whose handler asks here, or is that actor.
+            ValueError: `timeout` is NaN.
             NoHandler: it handles no messages of this type, and goes on.
             ActorError: it is a supervisor, or the caller runs in another thread; only `tell` may be called there.
         """
@@ -212,13 +213,13 @@ class ActorRef(Generic[M]):
                 return answer
             reply = answer.reply
             assert reply is not None
-            if timeout is not None:
-                answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
             task = asyncio.current_task(cell.scheduler.loop)
             carrier = None if task is None else task.get_coro()
             asker = carrier.owner if type(carrier) is Carrier else None
             del task, carrier
             try:
+                if timeout is not None:
+                    answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
                 if asker is not None:
                     asker.begin_ask(cell)
                 return await reply
@@ -238,9 +239,9 @@ class ActorRef(Generic[M]):
         reply = cell.system.loop.create_future()
         envelope = Envelope(message, reply=reply, lane=lane)
         delivery: Delivery | asyncio.Future[None] = Delivery.DEAD
-        if timeout is not None:
-            envelope.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
         try:
+            if timeout is not None:
+                envelope.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
             delivery = cell.put_or_wait(envelope)
             if delivery is Delivery.DEAD and not reply.done():
                 raise cell.stopped_error()

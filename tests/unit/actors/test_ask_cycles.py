@@ -168,3 +168,26 @@ async def test_actors_of_two_systems_can_form_a_ring_too() -> None:
             await a.ask(("ask", [b, a]), timeout=50)
         assert "AskCycle" in str(raised.value)
         assert asyncio.get_running_loop().time() < 1
+
+
+async def test_an_ask_that_is_refused_leaves_no_wait_behind() -> None:
+    """A handler whose ask failed before it was queued waits for nobody, and may be asked back."""
+    async with ActorSystem(children=peers("b")) as system:
+        b = system.ref("b")
+
+        class Refused(Peer):
+            async def receive(self, message: Any) -> object:
+                if message != "go":
+                    return await super().receive(message)
+                with pytest.raises(ValueError, match="seconds or None"):
+                    await b.ask(("for", 0), timeout=float("nan"))
+                await asyncio.sleep(1)
+                return "fine"
+
+        c = await system.start_child(ChildSpec(id="c", start=Refused))
+        b.tell(("for", 0.5))
+        await asyncio.sleep(0.1)
+        asking = asyncio.create_task(c.ask("go"))
+        await asyncio.sleep(0.1)
+        assert await b.ask(("ask at once", [c])) == "done"
+        assert await asking == "fine"

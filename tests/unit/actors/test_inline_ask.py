@@ -29,6 +29,7 @@ from bifrost.actors import (
     Normal,
     OnExhausted,
     Restart,
+    SupervisorRef,
 )
 from bifrost.actors.events import ActorCrashed as CrashEvent
 from bifrost.errors import ActorCrashed, ActorStopped, AskTimeout
@@ -718,6 +719,45 @@ async def test_asks_with_every_kind_of_deadline_end_in_their_order() -> None:
             for timeout in timeouts:
                 group.create_task(ask_in_vain(system.ref("a"), timeout))
         assert ended == sorted(timeouts)
+
+
+@both_ways
+async def test_a_deadline_that_is_no_number_is_refused(way: str) -> None:
+    """NaN would upset the order of the loop's timers; the refusal leaves no account open."""
+    loop = asyncio.get_running_loop()
+
+    async def nap(_: Puppet) -> str:
+        await asyncio.sleep(1)
+        return "slept"
+
+    async with puppets() as system:
+        ref = system.ref("a")
+        with pytest.raises(ValueError, match="seconds or None, got nan"):
+            await ask(ref, nap, way, timeout=float("nan"))
+        assert await ref.ask(nap, timeout=float("inf")) == "slept"
+        begun = loop.time()
+        with pytest.raises(AskTimeout):
+            await ref.ask(nap, timeout=-1.0)
+        assert loop.time() == begun
+
+
+async def test_the_deadline_of_an_ask_that_is_answered_already_is_harmless() -> None:
+    """A handler may stash its request and have itself terminated, before it suspends."""
+
+    async def nap(_: Puppet) -> None:
+        await asyncio.sleep(0.1)
+
+    async def ends(actor: Puppet) -> None:
+        actor.ctx.stash()
+        actor.ctx.unstash_all()
+        parent = actor.ctx.parent
+        assert isinstance(parent, SupervisorRef)
+        await parent.terminate_child("a")
+
+    async with puppets(puppet(shutdown=1.0), puppet("b")) as system:
+        await system.ref("b").ask(nap, timeout=7.0)
+        with pytest.raises(ActorStopped):
+            await system.ref("a").ask(ends, timeout=7.0)
 
 
 # States of the asked actor

@@ -137,6 +137,29 @@ async def test_tell_never_raises_whatever_the_key_function_does() -> None:
     assert seen == [{"tag": 1, "new": True}, "no tag"]
 
 
+class Incomparable:
+    """A key that cannot be compared with another one."""
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("no comparison")
+
+
+@pytest.mark.parametrize("make_key", [lambda message: [message], lambda _: Incomparable()], ids=["hash", "equality"])
+async def test_a_key_that_is_no_key_lets_the_message_queue_by_itself(make_key: Callable[[Any], Any]) -> None:
+    """Neither a key without a hash nor one that fails in a comparison reaches who tells, or the handler's loop."""
+    seen: list[Any] = []
+    mailbox = Mailbox(overflow=Overflow.CONFLATE, key=make_key)
+    async with ActorSystem(children=[puppet(seen, mailbox=mailbox)]) as system:
+        ref = system.ref("a")
+        assert [ref.tell(number) for number in (1, 2, 3)] == [Delivery.ACCEPTED] * 3
+        await asyncio.sleep(1)
+        assert ref.incarnation == 1
+    assert seen == [1, 2, 3]
+
+
 async def test_a_message_that_replaces_another_has_its_own_time_to_live() -> None:
     """What takes the place of a message that was soon too old is not too old with it."""
     seen: list[Any] = []
@@ -288,6 +311,24 @@ async def test_senders_that_wait_when_a_keeping_mailbox_restarts_get_in() -> Non
         assert await ref.ask("asked", timeout=60) == "asked"
         await sending
     assert seen == ["queued", "sent", "asked"]
+
+
+async def test_senders_that_wait_get_the_room_that_expired_mail_leaves_in_a_restart() -> None:
+    """Nothing is queued any more that could be taken, and so let them in, later."""
+    seen: list[Any] = []
+    async with ActorSystem(children=[puppet(seen, mailbox=Mailbox(capacity=1))]) as system:
+        ref = system.ref("a")
+
+        async def crash_late(_: Puppet) -> None:
+            await asyncio.sleep(1)
+            raise ValueError("broken")
+
+        ref.tell(crash_late)
+        await asyncio.sleep(0.1)
+        ref.tell("too late", ttl=0.5)
+        await ref.send("in time")
+        await asyncio.sleep(0)
+    assert seen == ["in time"]
 
 
 async def test_the_message_in_hand_is_never_tried_again() -> None:

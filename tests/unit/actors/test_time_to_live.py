@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bifrost.actors import Actor, ActorSystem, ChildSpec, Delivery, Lane, Mailbox, OnRestart
+from bifrost.actors import INFINITY, Actor, ActorSystem, ChildSpec, Delivery, Lane, Mailbox, OnRestart, Restart
 from bifrost.actors.cancellable import cancellable
 from bifrost.actors.handlers import HandlingActor, handles
 from bifrost.errors import ActorCrashed, AskTimeout, HandlerError
@@ -351,3 +351,28 @@ async def test_a_mailbox_that_drops_drops_the_drain_with_the_queue() -> None:
         await asyncio.sleep(1)
         assert ref.incarnation == 2
         assert await ref.ask("y", timeout=None) is None
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+async def test_a_crash_ends_an_orderly_stop_that_drains(*, suspended: bool) -> None:
+    """What is queued behind the crash is given up at once, not when the time for the stop is over."""
+    seen: list[Any] = []
+
+    class Drains(Slow):
+        async def receive(self, message: Any) -> Any:
+            if message == "crash" and suspended:
+                await asyncio.sleep(0.5)
+            return await super().receive(message)
+
+    loop = asyncio.get_running_loop()
+    async with ActorSystem() as system:
+        spec = ChildSpec(id="a", start=Drains, args=(seen,), drain=True, shutdown=INFINITY, restart=Restart.TEMPORARY)
+        ref = await system.start_child(spec)
+        for message in (1.0, "crash", "x", "y"):
+            ref.tell(message)
+        await asyncio.sleep(0.1)
+        begun = loop.time()
+        await system.root.terminate_child("a", timeout=60)
+        assert loop.time() - begun < 2
+        assert seen == [1.0]
+        assert system.dead_letters.counts == {"crashed": 1, "stopped": 2}
