@@ -70,8 +70,10 @@ class Backoff:
 
     def delay(self, attempt: int, rng: random.Random) -> float:
         """Draw the seconds to wait before restart number `attempt`, counted from 1."""
-        # The exponent is bounded: past 2**64 every delay is `max` anyway, and a float power would overflow.
-        base = min(self.max, self.min * self.factor ** min(attempt - 1, 64))
+        try:
+            base = min(self.max, self.min * self.factor ** (attempt - 1))
+        except OverflowError:  # more than a float can say is more than `max`
+            base = self.max
         return base * (1 + self.jitter * (2 * rng.random() - 1))
 
     @property

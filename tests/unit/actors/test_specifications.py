@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_wrong_backoff_is_refused(wrong: dict[str, Any]) -> None:
     """The error names the field, or the two that contradict each other."""
     with pytest.raises(ChildSpecError, match="|".join(wrong)):
         Backoff(**wrong)
+
+
+@pytest.mark.parametrize("factor", [1.01, 2, 1e10])
+def test_a_backoff_grows_to_its_maximum_and_stays_there(factor: float) -> None:
+    """However slowly or steeply it grows, and however many attempts there were."""
+    backoff = Backoff(min=1, max=60, factor=factor, jitter=0)
+    delays = [backoff.delay(attempt, random.Random(0)) for attempt in (1, 2, 500, 5000, 10**6)]  # noqa: S311 - no secret
+    assert delays == [1, min(factor, 60), 60, 60, 60]
 
 
 @pytest.mark.parametrize(
