@@ -21,7 +21,7 @@ from bifrost.actors import steps
 from bifrost.actors.administration import Administration
 from bifrost.actors.child_spec import ChildSpec, Restart, check_child_specs
 from bifrost.actors.child_table import ChildRow, ChildStatus
-from bifrost.actors.exit_reason import ExitReason, Shutdown, StartFailure, error_words, is_abnormal
+from bifrost.actors.exit_reason import ExitReason, Shutdown, StartFailure, error_text, error_words, is_abnormal
 from bifrost.actors.intensity import IntensityWindow
 from bifrost.actors.job import Job, JobKind, Phase
 from bifrost.actors.steps import Fate, Refusal
@@ -98,9 +98,9 @@ class SupervisionCore(Administration):
         self._plan.clear()
         if job.kind is JobKind.INIT:
             self._settle(row, Fate.UNDECIDED)
-            cause = StartFailedError(
-                f"child {child_id!r} did not start: {error_words(error)}", child_id=child_id, cause=error
-            )
+            words = error_words(error) if isinstance(error, StartFailedError) else error_text(error)
+            cause = StartFailedError(f"child {child_id!r} did not start: {words}", child_id=child_id, cause=error)
+            cause.__cause__ = error
             self.phase = Phase.STOPPING
             self._refuse_queued()
             self._job = Job(JobKind.ROLL_BACK, reason=StartFailure(cause))

@@ -43,7 +43,12 @@ async def system_child(group: asyncio.TaskGroup, system: ActorSystem) -> ActorSy
         StartFailed: a child did not start; raised here only, the group hears of it if the caller lets it through.
     """
     up: asyncio.Future[ActorSystem] = asyncio.get_running_loop().create_future()
-    task = group.create_task(_run_child(system, up), name=f"system {system.name}")
+    running = _run_child(system, up)
+    try:
+        task = group.create_task(running, name=f"system {system.name}")
+    except BaseException:
+        running.close()  # the group has ended
+        raise
     try:
         return await up
     except asyncio.CancelledError:

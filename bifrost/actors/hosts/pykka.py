@@ -9,6 +9,7 @@ Needs pykka (extra `pykka`). Pykka itself restarts nothing: an unhandled excepti
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ from bifrost.actors.hosts.portal import Portal
 from bifrost.actors.shutdown_report import ShutdownReport
 from bifrost.actors.state import Delivery
 from bifrost.actors.system import ActorSystem
-from bifrost.errors import ActorError, AskTimeout, MissingExtra, SupervisorGaveUp
+from bifrost.errors import ActorError, AskTimeout, ChildNotFound, MissingExtra, SupervisorGaveUp
 
 try:
     import pykka
@@ -35,12 +36,14 @@ from bifrost.actors.hosts.pykka_child import ask_pykka, pykka_child
 
 __all__ = ["Ask", "BifrostActor", "SystemDown", "Tell", "ask_pykka", "pykka_child"]
 
+_log = logging.getLogger("bifrost.actors")
+
 _SLACK: Final = 1.0  # seconds that the loop may be late with its own deadline before the caller gives up on the loop
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Told to a `BifrostActor`: pass `message` on and go on.
+    """Told to a `BifrostActor`: pass `message` on and go on; a path at which nothing has started is logged.
 
     Attributes:
         target: the actor's ref or path.
@@ -141,7 +144,12 @@ class BifrostActor(pykka.ThreadingActor):
     def on_receive(self, message: Any) -> Any:
         """Pass on what is for the tree."""
         if isinstance(message, Tell):
-            return self.tell_actor(message.target, message.message)
+            try:
+                return self.tell_actor(message.target, message.message)
+            except ChildNotFound as error:
+                # Whoever told it cannot catch this, and to pykka it would be the end of this actor and so of the tree.
+                _log.warning("%s: a message was told to nobody: %s", self, error)
+                return Delivery.DEAD
         if isinstance(message, Ask):
             return self.ask_actor(message.target, message.message, timeout=message.timeout)
         if isinstance(message, SystemDown):
@@ -155,7 +163,7 @@ class BifrostActor(pykka.ThreadingActor):
     # What a proxy may call
 
     def tell_actor(self, target: Target, message: Any) -> Delivery:
-        """Tell an actor of the tree; see `Portal.post`."""
+        """Tell an actor of the tree; see `Portal.post`. Raises `ChildNotFound` if nothing has started at the path."""
         ref = self.portal.system.ref(target) if isinstance(target, str) else target
         return self.portal.post(ref, message)
 

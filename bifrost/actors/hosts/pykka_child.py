@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bifrost.actors.actor import Actor
 from bifrost.actors.backoff import Backoff
@@ -32,6 +32,8 @@ except ImportError as error:
 __all__ = ["ask_pykka", "pykka_child"]
 
 _log = logging.getLogger("bifrost.actors")
+
+_E = TypeVar("_E")
 
 _LOOK_EVERY: Final = 0.5  # seconds between two looks at the thread, for an end that no hook reported
 _LAST_LINES: Final = 0.002  # seconds between two looks at a thread that is about to end
@@ -143,7 +145,7 @@ class _PykkaChild(Actor[Any]):
         hooked: Any = type(self._class.__name__, (_Hooks, self._class), {"_bifrost": self._link})
         hooked.__qualname__, hooked.__module__ = self._class.__qualname__, self._class.__module__
         # Pykka calls __init__ in the thread that starts the actor: not in the loop's.
-        starting = loop.run_in_executor(None, lambda: hooked.start(*self._args, **self._kwargs))
+        starting = loop.run_in_executor(None, self._make, hooked)
         starting.add_done_callback(self._link.keep)
         try:
             await asyncio.wait([starting])
@@ -153,6 +155,13 @@ class _PykkaChild(Actor[Any]):
             self._link.abandon()
             raise
         self.ctx.spawn_task(self._watch(), name="watch over the pykka actor")
+
+    def _make(self, hooked: Any) -> pykka.ActorRef[Any]:
+        try:
+            made: pykka.ActorRef[Any] = hooked.start(*self._args, **self._kwargs)
+        except StopIteration as error:
+            raise _speakable(error) from error
+        return made
 
     async def receive(self, message: Any) -> object:
         reply: asyncio.Future[Any] = _quiet_future(asyncio.get_running_loop())
@@ -241,8 +250,8 @@ class _Link:
     def say_dead(self, error: BaseException | None) -> None:
         """The last hook of the actor has been called."""
         if error is not None and not isinstance(error, Exception):
-            error = ActorError(f"the pykka actor raised {error!r}, and pykka stopped all its actors")
-        self.say(self._die, error)
+            error = ActorError(f"the pykka actor raised {error!r}, which ends more than an actor in pykka")
+        self.say(self._die, _speakable(error))
 
     def say(self, fn: Callable[..., object], *args: Any) -> None:
         """Call `fn` on the loop."""
@@ -272,7 +281,7 @@ class _Carried:
         self._link.say(_settle, self._reply, value)
 
     def fail(self, error: BaseException) -> None:
-        self._link.say(_settle, self._reply, None, error)
+        self._link.say(_settle, self._reply, None, _speakable(error))
 
 
 class _Hooks(pykka.ThreadingActor):
@@ -317,7 +326,7 @@ class _Hooks(pykka.ThreadingActor):
             message.answer(self._handle(message.message))
         except Exception as error:
             if message.forgiving:
-                message.answer(_Raised(error))
+                message.answer(_Raised(_speakable(error)))
             else:
                 message.fail(error)
                 raise
@@ -332,6 +341,15 @@ class _Hooks(pykka.ThreadingActor):
         if isinstance(message, ProxySetAttr):
             return setattr(_follow(self, message.attr_path[:-1]), message.attr_path[-1], message.value)
         return super().on_receive(message)
+
+
+def _speakable(error: _E) -> _E | RuntimeError:
+    """What a future takes: on the loop, a StopIteration would speak of a coroutine (PEP 479 for threads)."""
+    if not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError("the pykka actor raised StopIteration")
+    failure.__cause__ = error
+    return failure
 
 
 def _follow(root: Any, path: Any) -> Any:

@@ -112,7 +112,7 @@ class TrioSystem:
         return self.portal.system.ref(path)
 
     def tell(self, target: Target, message: Any, *, lane: Lane = Lane.NORMAL) -> Delivery:
-        """Send and go on; see `Portal.post`."""
+        """Send and go on; see `Portal.post`. Raises `ChildNotFound` if `target` is a path where nothing has started."""
         return self.portal.post(self.ref(target) if isinstance(target, str) else target, message, lane=lane)
 
     async def send(self, target: Target, message: Any, *, timeout: float = 5.0, lane: Lane = Lane.NORMAL) -> None:

@@ -132,3 +132,24 @@ async def test_two_systems_in_one_group_are_apart() -> None:
         assert await two.ref("a").ask(2) == 2
         assert set(threading.enumerate()) == threads
         await two.stop()
+
+
+async def test_a_group_that_is_ending_takes_no_system() -> None:
+    """The group's own error comes out, the system has not started, and no coroutine is left without a reader."""
+
+    async def late(group: asyncio.TaskGroup) -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            with pytest.raises(RuntimeError, match="shutting down"):
+                await system_child(group, system)
+
+    system = ActorSystem("plant", [worker("a")])
+    with pytest.raises(ExceptionGroup) as failed:  # noqa: PT012 - the group is what is tested
+        async with asyncio.TaskGroup() as group:
+            group.create_task(late(group))
+            await asyncio.sleep(0)
+            raise BOOM
+    assert failed.value.exceptions == (BOOM,)
+    async with system:  # it may still be started
+        assert await system.ref("a").ask(1) == 1

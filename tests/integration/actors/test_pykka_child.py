@@ -223,6 +223,34 @@ async def test_a_start_that_fails_is_a_failed_start(fail: str) -> None:
     assert failed.value.cause is BOOM
 
 
+@pytest.mark.parametrize("hook", ["__init__", "on_start", "on_receive"])
+async def test_a_stop_iteration_is_an_error_like_any_other(hook: str) -> None:
+    """What no future takes is told at once as a RuntimeError, not by a deadline that passes."""
+
+    def stop(_: Library) -> None:
+        raise StopIteration
+
+    class Broken(Library):
+        __init__ = stop if hook == "__init__" else Library.__init__
+        on_start = stop if hook == "on_start" else Library.on_start
+
+        def on_receive(self, message: Any) -> Any:
+            stop(self)
+
+    begun = time.monotonic()
+    if hook == "on_receive":
+        async with ActorSystem("plant", [pykka_child("lib", Broken)]) as system:
+            with pytest.raises(ActorCrashed, match="RuntimeError: the pykka actor raised StopIteration"):
+                await system.ref("lib").ask("x")
+            with pytest.raises(RuntimeError, match="raised StopIteration"):
+                await ask_pykka(system.ref("lib"), "x")
+    else:
+        with pytest.raises(StartFailed, match="RuntimeError: the pykka actor raised StopIteration"):
+            async with ActorSystem("plant", [pykka_child("lib", Broken, start_timeout=4.0)]):
+                raise AssertionError("entered")
+    assert time.monotonic() - begun < 3.0
+
+
 async def test_a_start_that_takes_too_long_is_undone() -> None:
     """An actor that is still in its `__init__` at start_timeout is stopped as soon as it is there."""
     release = threading.Event()

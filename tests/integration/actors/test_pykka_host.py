@@ -15,7 +15,7 @@ import pytest
 
 from bifrost.actors import Actor, ChildSpec, Delivery
 from bifrost.actors.hosts.pykka import Ask, BifrostActor, SystemDown, Tell
-from bifrost.errors import ActorCrashed, AskTimeout, SupervisorGaveUp
+from bifrost.errors import ActorCrashed, AskTimeout, ChildNotFound, SupervisorGaveUp
 from tests.integration.actors.hosted import BOOM, Recorder, no_thread_left, wait_until, worker
 
 
@@ -116,6 +116,18 @@ def test_a_subclass_may_outlive_its_tree() -> None:
     assert isinstance(downs[0].error, SupervisorGaveUp)
     with pytest.raises(SupervisorGaveUp):
         ref.ask(Ask("a", 1), timeout=5)
+    assert ref.is_alive()
+
+
+def test_a_message_told_to_nobody_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A path at which nothing has started ends neither the pykka actor nor its tree; asked, it is the asker's error."""
+    ref = BifrostActor.start("plant", [worker("a")])
+    ref.tell(Tell("nobody", 1))
+    assert ref.ask(Ask("a", 1), timeout=5) == 1
+    assert "nothing has started at 'nobody'" in caplog.text
+    assert ref.ask(Tell("nobody", 1), timeout=5) is Delivery.DEAD
+    with pytest.raises(ChildNotFound):
+        ref.ask(Ask("nobody", 1), timeout=5)
     assert ref.is_alive()
 
 

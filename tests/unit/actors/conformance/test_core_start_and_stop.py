@@ -64,7 +64,7 @@ def test_04_start_that_raises() -> None:
     made.fail_starts("a")
     made.begin()
     assert isinstance(made.exit_reason, StartFailure)
-    assert "'a' did not start: a does not start" in str(made.exit_reason.error)
+    assert "'a' did not start: RuntimeError: a does not start" in str(made.exit_reason.error)
 
 
 def test_05_permanent_child_ignores() -> None:

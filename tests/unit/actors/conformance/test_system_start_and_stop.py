@@ -206,11 +206,12 @@ async def test_15_static_child_fails_at_boot() -> None:
     """Those that have started stop in reverse; the error names child and cause [faulty_application_shutdown]."""
     system = ActorSystem(children=[*workers("ab"), worker("c", start=Factory(failures=1)), worker("d")])
     log = EventLog(system)
-    with pytest.raises(StartFailed, match="'c' did not start: no such port") as caught:
+    with pytest.raises(StartFailed, match="'c' did not start: OSError: no such port") as caught:
         async with system:
             pytest.fail("the block must not run")
     assert caught.value.child_id == "c"
     assert isinstance(caught.value.cause, OSError)
+    assert caught.value.__cause__ is caught.value.cause  # the traceback shows the line of the child
     assert log.take()[:5] == ["started a", "started b", "start failed c", "stopped b shutdown", "stopped a shutdown"]
 
 
