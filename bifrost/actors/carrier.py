@@ -42,6 +42,8 @@ CURRENT_TASKS: Final[dict[Any, Any] | None] = (
 )
 """Which task each loop says is current, up to Python 3.11; later versions swap it by a call."""
 
+_SPARE: Final = "bifrost: spare"
+
 _swap: Callable[[asyncio.AbstractEventLoop, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
 
 
@@ -73,6 +75,18 @@ def _drive_forever(carrier: Carrier) -> Generator[Any, Any, None]:
 _drive: Final[Callable[[Carrier], Generator[Any, Any, None]]] = cast("Any", types.coroutine(_drive_forever))
 
 
+class _StandBy(asyncio.Task[None]):
+    """A carrier's task. One that is cancelled while it carries nothing is not used for anybody else."""
+
+    __slots__ = ()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        carrier = self.get_coro()
+        if isinstance(carrier, Carrier):
+            carrier.spoil()
+        return super().cancel(msg)
+
+
 class Carrier(Coroutine[Any, Any, None]):
     """The coroutine of a stand-by task: it waits for work, or is the work.
 
@@ -90,10 +104,10 @@ class Carrier(Coroutine[Any, Any, None]):
         "_driver",
         "_handled",
         "_loop",
-        "_name",
         "_parking",
         "_run",
         "_scheduler",
+        "_spoilt",
         "_waiter",
         "_yielded",
         "answer",
@@ -112,10 +126,10 @@ class Carrier(Coroutine[Any, Any, None]):
         self._context = context
         self._run: Callable[..., Any] = context.run
         self._yielded: Any = NOTHING
-        self._name = ""
         self._waiter: asyncio.Future[None] | None = None
         self._parking: Any = None
         self._scheduler = scheduler
+        self._spoilt: asyncio.Task[None] | None = None
         self.below: Carrier | None = None
         """The next one in the scheduler's stack."""
         self.is_idle = True
@@ -130,7 +144,7 @@ class Carrier(Coroutine[Any, Any, None]):
         self.answer: Any = None
         """What the last coroutine returned."""
         self.rearm()
-        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, name="bifrost: spare", context=context)
+        self.task: asyncio.Task[None] = _StandBy(self, loop=loop, name=_SPARE, context=context)
 
     def rearm(self) -> None:
         """Get ready for the next coroutine: the last one has raised."""
@@ -141,7 +155,7 @@ class Carrier(Coroutine[Any, Any, None]):
 
     @property
     def is_unused(self) -> bool:
-        """True if nobody kept a reference to the task while it was current, so that it may stand for another."""
+        """True if nobody has cancelled the task or kept a reference to it, so that it may stand for another."""
         return getrefcount(self.task) <= REFERENCES_AT_REST
 
     def adopt(self, yielded: Any, context: Context, name: str) -> None:
@@ -152,13 +166,17 @@ class Carrier(Coroutine[Any, Any, None]):
         self.since = self._loop.time()
         self._handled = 0 if self.owner is None else self.owner.handled
         if self.task.done():  # somebody has cancelled every task of the loop
-            self.task = asyncio.Task(self, loop=self._loop, context=self._context)
-            self._name = ""
-        if name is not self._name:
-            self._name = name
-            self.task.set_name(name)
+            self.task = _StandBy(self, loop=self._loop, context=self._context)
+        self.task.set_name(name)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def spoil(self) -> None:
+        """Its task is being cancelled: what it carries hears of that, and nobody who comes after."""
+        if self.is_idle:
+            self._scheduler.forget(self)
+            # If a first step is being made, this is the reference that whoever puts it back will find.
+            self._spoilt = self.task
 
     def discard(self) -> None:
         """End the task; it has adopted nothing."""
@@ -248,6 +266,7 @@ class Carrier(Coroutine[Any, Any, None]):
             and getrefcount(self.task) <= REFERENCES_RUNNING
             and not self.task.cancelling()
         ):
+            self.task.set_name(_SPARE)  # what the next one logs before it suspends is not under this one's name
             scheduler.made += 1
             self.below = scheduler.top
             scheduler.top = self

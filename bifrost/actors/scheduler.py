@@ -183,6 +183,19 @@ class Scheduler:
             self.made -= 1
             carrier.discard()
 
+    def forget(self, carrier: Carrier) -> None:
+        """Take a carrier off the stack, wherever in it, because its task is about to end."""
+        above, one = None, self.top
+        while one is not None and one is not carrier:
+            above, one = one, one.below
+        if one is None:
+            return  # it is in use
+        if above is None:
+            self.top = carrier.below
+        else:
+            above.below = carrier.below
+        self.made -= 1
+
     def step(self, inc: Incarnation, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[None] | None:
         """Make the first step of `coro` now; if it suspends, return the task that carries it on."""
         context = inc.own_context()

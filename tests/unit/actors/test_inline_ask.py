@@ -247,6 +247,67 @@ async def test_cancelling_every_task_of_the_loop_leaves_actors_that_work() -> No
             await asyncio.sleep(0)
 
 
+async def test_a_task_that_was_cancelled_for_one_handler_is_not_used_for_another() -> None:
+    """A handler may cancel its own task and return before that takes effect: nobody who comes later is cancelled."""
+
+    async def cancel_myself(_: Puppet) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return "done"
+
+    async def nap(_: Puppet) -> str:
+        await asyncio.sleep(0.1)
+        return "slept"
+
+    async with puppets(puppet(), puppet("b")) as system:
+        a, b = system.ref("a"), system.ref("b")
+        for make_ready in ("nobody stands by", "somebody does"):
+            assert await a.ask(cancel_myself) == "done", make_ready
+            assert await b.ask(nap) == "slept"
+        assert await a.ask(cancel_myself) == "done"
+        await asyncio.sleep(1)  # the task ends meanwhile, and nobody must get a task that has ended
+        assert await b.ask(lambda _: _stdlib_timeout()) == "timeout"
+        assert (await a.ask(life), await b.ask(life)) == (1, 1)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+async def test_tasks_that_stand_by_and_are_cancelled_are_replaced(turns: int) -> None:
+    """Whoever cancels all there is: a timeout in the next handler works, and that handler is not cancelled."""
+
+    async def suspended_together(ref: ActorRef[Any]) -> None:
+        await asyncio.gather(*(ref.ask(lambda _: _stdlib_timeout()) for _ in range(2)))
+
+    async with puppets(puppet(), puppet("b"), puppet("c")) as system:
+        refs = [system.ref(name) for name in "abc"]
+        await asyncio.gather(*map(suspended_together, refs))
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert await refs[0].ask(lambda _: _stdlib_timeout()) == "timeout"
+        await asyncio.gather(*map(suspended_together, refs))
+        assert [await ref.ask(life) for ref in refs] == [1, 1, 1]
+
+
+async def test_a_handler_never_runs_under_the_name_of_another_actor() -> None:
+    """Log records show the task's name, before the handler suspends too."""
+
+    async def name(_: Puppet) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        return task.get_name()
+
+    async def late_name(actor: Puppet) -> str:
+        await asyncio.sleep(0.1)
+        return await name(actor)
+
+    async with puppets(puppet(), puppet("b")) as system:
+        assert await system.ref("a").ask(late_name) == "a#1"
+        assert "a#1" not in await system.ref("b").ask(name)
+
+
 async def _stdlib_timeout() -> str:
     try:
         async with asyncio.timeout(1):
