@@ -44,22 +44,19 @@ CURRENT_TASKS: Final[dict[Any, Any] | None] = (
 
 _SPARE: Final = "bifrost: spare"
 
-_swap: Callable[[asyncio.AbstractEventLoop, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
 
-
-def swap_current_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
-    """Let `asyncio.current_task()` name `task` and return what it named before.
-
-    This is what eager tasks (Python 3.12) do, for the same reason.
-    """
-    if CURRENT_TASKS is None:
-        assert _swap is not None
-        previous: asyncio.Task[Any] | None = _swap(loop, task)
-        return previous
-    previous = CURRENT_TASKS.pop(loop, None)
+def _swap_by_table(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+    assert CURRENT_TASKS is not None
+    previous: asyncio.Task[Any] | None = CURRENT_TASKS.pop(loop, None)
     if task is not None:
         CURRENT_TASKS[loop] = task
     return previous
+
+
+swap_current_task: Final[Callable[[asyncio.AbstractEventLoop, asyncio.Task[Any] | None], asyncio.Task[Any] | None]] = (
+    getattr(asyncio.tasks, "_swap_current_task", _swap_by_table)
+)
+"""Let `asyncio.current_task()` name the task and return what it named before, as eager tasks do (Python 3.12)."""
 
 
 def _drive_forever(carrier: Carrier) -> Generator[Any, Any, None]:

@@ -177,18 +177,19 @@ class HandlingCell(MailCell):
         scheduler = self.scheduler
         loop = scheduler.loop
         receive = inc.receive or self._arm(inc)
-        scheduler.left -= 1
         carrier = scheduler.top or scheduler.extend()
-        scheduler.top = carrier.below
-        carrier.owner = inc
-        self.idle = False
-        inc.current = message
-        # `swap_current_task`, written out: this is the path of every ask that does not suspend.
+        # `swap_current_task`, written out: this is the path of every ask that does not suspend. What may find the stack
+        # used up stands before the first change of state, or in the `try`.
         if CURRENT_TASKS is None:
             previous = swap_current_task(loop, carrier.task)
         else:
             previous = CURRENT_TASKS.get(loop)
             CURRENT_TASKS[loop] = carrier.task
+        scheduler.left -= 1
+        scheduler.top = carrier.below
+        carrier.owner = inc
+        self.idle = False
+        inc.current = message
         try:
             yielded = inc.context.run(carrier.drive, receive(message))
         except BaseException as error:  # noqa: BLE001 - told to the asker as `ActorCrashed`, below
