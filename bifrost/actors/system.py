@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 
 from bifrost.actors.cell import Cell
 from bifrost.actors.child_spec import ChildSpec
-from bifrost.actors.companion import Companion
+from bifrost.actors.companion import Companion, start_all, stop_all
 from bifrost.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from bifrost.actors.events import ActorEvent, DeadLettered, EventStream
 from bifrost.actors.exit_reason import ExitReason, StartFailure
@@ -25,6 +25,7 @@ from bifrost.actors.explain import Explanation, explain
 from bifrost.actors.links import cut, join
 from bifrost.actors.loop_clock import LoopClock
 from bifrost.actors.meter import Meter
+from bifrost.actors.outlast import outlast
 from bifrost.actors.ref import ActorRef
 from bifrost.actors.registry import Registry
 from bifrost.actors.scheduler import Scheduler
@@ -131,7 +132,8 @@ class ActorSystem:
         self._ended = self._loop.create_future()
         plan = cast("SupervisorPlan", self._spec.start)
         self._scheduler = Scheduler(self._loop, self.context.copy())
-        self._start_companions()
+        waiting, self.companions = self.companions, []
+        self.companions = start_all(waiting, self)
         self._root = SupervisorCell(self, None, self._spec, plan, self.name)
         self._root.launch()
         try:
@@ -182,20 +184,9 @@ class ActorSystem:
         detail = f"; {'; '.join(crashed[:5])}" if crashed else ""
         return SupervisorGaveUp(f"the root supervisor {self.name!r} ended: {reason}{detail}")
 
-    def _start_companions(self) -> None:
-        waiting, self.companions = self.companions, []
-        try:
-            for companion in waiting:
-                companion.start(self)
-                self.companions.append(companion)
-        except BaseException:
-            self._stop_companions()
-            raise
-
     def _stop_companions(self) -> None:
         companions, self.companions = self.companions, []
-        for companion in reversed(companions):
-            companion.stop()
+        stop_all(companions)
 
     # What the root reports
 
@@ -255,11 +246,11 @@ class ActorSystem:
         if not self._ended.done():
             self.is_stopping = True
             self._root.halt(Fate.STOPPED)
-            await asyncio.wait([self._ended], timeout=timeout)
+            await outlast([self._ended], timeout)
             if not self._ended.done():
                 timed_out = True
                 self._root.force()
-                await asyncio.wait([self._ended], timeout=_FORCED_STOP)
+                await outlast([self._ended], _FORCED_STOP)
         self.registry.close()
         await self.scheduler.close()
         self._stop_companions()
