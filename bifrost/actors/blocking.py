@@ -21,7 +21,7 @@ from bifrost.actors.blocking_context import BlockingContext
 from bifrost.actors.exit_reason import ExitReason
 from bifrost.actors.handler_table import HandlerTable, Unhandled
 from bifrost.actors.handlers import message_types
-from bifrost.actors.incarnation import FOR_THE_HOST
+from bifrost.actors.incarnation import LET_THROUGH
 from bifrost.errors import ActorError, HandlerError, HandlerTimeout
 
 __all__ = ["BlockingActor", "BlockingShell"]
@@ -176,7 +176,7 @@ class BlockingShell(Actor[Any]):
             return
         try:
             value = await self._run(thread, None, self.body.handover)
-        except (asyncio.CancelledError, *FOR_THE_HOST):
+        except (asyncio.CancelledError, *LET_THROUGH):
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised where the runtime asks for the hand-over
             self._handed = functools.partial(_raise, error)

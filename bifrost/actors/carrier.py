@@ -244,7 +244,10 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def _failed(self, error: BaseException) -> None:
         owner, envelope = self._let_go()
-        is_crash = envelope is not None and owner.cell.handler_failed(owner, error)
+        if envelope is not None:
+            is_crash = owner.cell.handler_failed(owner, error)
+        elif is_crash := isinstance(error, GeneratorExit):
+            owner.cell.task_crashed(owner, error)
         owner.carried(self.task)
         if is_crash:
             raise StopIteration from None  # its supervisor knows; the task has nothing to add

@@ -16,7 +16,7 @@ from bifrost.actors import events
 from bifrost.actors.actor import Actor
 from bifrost.actors.child_spec import INFINITY
 from bifrost.actors.exit_reason import ExitReason, Killed, Normal, Shutdown
-from bifrost.actors.incarnation import FOR_THE_HOST, GRACE_KILL, Incarnation
+from bifrost.actors.incarnation import GRACE_KILL, LET_THROUGH, Incarnation
 from bifrost.actors.shutdown_report import Leak
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ _log = logging.getLogger("bifrost.actors")
 _CRASH_LIMIT = 5.0  # seconds that the clean-up after a crash may take where an orderly stop may take for ever
 
 
-async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
-    """End everything that belongs to `inc` and return what was abandoned, in words."""
+async def end_incarnation(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> None:
+    """End everything that belongs to `inc` and note in `leaks` what was abandoned, in words.
+
+    May be called again if it was cancelled: it goes on with what is left.
+    """
     loop = cell.system.loop
-    leaks: list[str] = []
     if inc.timers is not None:
         inc.timers.cancel_all()
     orderly = isinstance(inc.ending, Normal | Shutdown)
@@ -46,20 +48,21 @@ async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
     if inc.draining and cell.waiting_messages():
         inc.ending = Killed()  # there was no time for the rest of the queue
     inc.draining = False
-    if inc.runner is not None:
+    if inc.runner is not None and not inc.fenced:
         await _put_down(cell, inc, inc.runner, "handler" if inc.started else "on_start", leaks)
 
     await _reap_tasks(cell, inc, leaks)
     # An instance whose handler still runs is not touched again: its stop hook could not rely on anything.
     if inc.started and not leaks and inc.actor is not None and type(inc.actor).on_stop is not Actor.on_stop:
-        assert inc.ending is not None
-        name = f"{cell.path}#{inc.number}:on_stop"
-        closer = loop.create_task(_call_on_stop(cell, inc, inc.ending), name=name, context=inc.own_context())
-        await asyncio.sleep(0)  # its first step, however hurried the stop: a task cancelled before it never runs
-        await inc.wait([closer], max(deadline - loop.time(), GRACE_KILL))
-        await _put_down(cell, inc, closer, "on_stop", leaks)
+        if inc.closer is None:
+            assert inc.ending is not None
+            name = f"{cell.path}#{inc.number}:on_stop"
+            closing = _call_on_stop(cell, inc, inc.ending)
+            inc.closer = loop.create_task(closing, name=name, context=inc.own_context())
+            await asyncio.sleep(0)  # its first step, however hurried the stop: a task cancelled before it never runs
+        await inc.wait([inc.closer], max(deadline - loop.time(), GRACE_KILL))
+        await _put_down(cell, inc, inc.closer, "on_stop", leaks)
         await _reap_tasks(cell, inc, leaks)
-    return leaks
 
 
 async def _until_quiet(cell: WorkerCell, inc: Incarnation, deadline: float) -> None:
@@ -114,7 +117,7 @@ async def _call_on_stop(cell: WorkerCell, inc: Incarnation, reason: ExitReason) 
     assert inc.actor is not None
     try:
         await inc.actor.on_stop(reason)
-    except (asyncio.CancelledError, *FOR_THE_HOST):
+    except (asyncio.CancelledError, *LET_THROUGH):
         raise
     except BaseException as error:  # noqa: BLE001 - a failing stop hook is reported and changes nothing
         cell.system.publish(events.StopHookFailed, cell.path, incarnation=inc.number, error=error)

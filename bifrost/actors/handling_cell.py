@@ -20,7 +20,7 @@ from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.exit_reason import Crash, ExitReason, StartFailure, error_text, is_abnormal
 from bifrost.actors.handler_table import Unhandled, is_dispatcher
 from bifrost.actors.headroom import HEADROOM, LIMIT
-from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
+from bifrost.actors.incarnation import FOR_THE_HOST, LET_THROUGH, Incarnation
 from bifrost.actors.mail_cell import MailCell
 from bifrost.actors.mailbox import Envelope
 from bifrost.actors.stash import NOBODY, nudge
@@ -96,7 +96,7 @@ class HandlingCell(MailCell):
                 raise
             item = NOTHING  # its reply will hold the error, and the error holds this frame
             self._crash(inc, error)
-        except FOR_THE_HOST:
+        except LET_THROUGH:
             raise
         except Unhandled as error:
             self._refuse(inc, error)

@@ -26,13 +26,19 @@ if TYPE_CHECKING:
     from bifrost.actors.timers import Timers
     from bifrost.actors.worker import WorkerCell
 
-__all__ = ["CURRENT", "FENCES", "FOR_THE_HOST", "GRACE_KILL", "Incarnation"]
+__all__ = ["CURRENT", "FENCES", "FOR_THE_HOST", "GRACE_KILL", "LET_THROUGH", "Incarnation"]
 
 GRACE_KILL = 1.0
 """Seconds of repeated cancellation before a task is abandoned."""
 
-FOR_THE_HOST = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What is no crash of an actor: the process or the loop is ending. A panic in native code is no `Exception`, and is."""
+FOR_THE_HOST = (KeyboardInterrupt, SystemExit)
+"""What is no crash of an actor: the process is ending. A panic in native code is no `Exception`, and is one."""
+
+LET_THROUGH = (*FOR_THE_HOST, GeneratorExit)
+"""What the runtime's coroutines let through: they are closed when the loop is gone, and must not act any more.
+
+A `GeneratorExit` that a handler raises itself is a crash; whoever steps the coroutine knows which it is.
+"""
 
 _CANCEL_EVERY = 0.1
 
@@ -71,6 +77,8 @@ class Incarnation:
     quiet: asyncio.Future[None] | None = None
     """Done when no handler is in hand any more; for whoever ends the incarnation."""
     ender: asyncio.Task[None] | None = None
+    closer: asyncio.Task[None] | None = None
+    """Calls the stop hook."""
     start_info: object = None
     """What `on_start` returned."""
     extras: Extras | None = None
@@ -151,6 +159,7 @@ class Incarnation:
         self.actor = None
         self.ctx = None
         self.receive = None
+        self.closer = None
         self.current = NOTHING
 
     def is_quiet(self) -> None:

@@ -272,7 +272,8 @@ class ActorRef(Generic[M]):
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
 
         A running handler is cancelled and its ask fails with `ActorCrashed`; `on_stop` still runs, with `Killed`. For
-        tests of one's own tree, and for operators. May be called from any thread; an actor that has ended ignores it.
+        tests of one's own tree, and for operators. An actor that is being stopped waits no longer for its handler, its
+        queue or its stop hook. May be called from any thread; an actor that has ended ignores it.
         """
         loop = self.cell.system.loop
         if get_ident() == self.cell.thread_id:
@@ -281,11 +282,15 @@ class ActorRef(Generic[M]):
             loop.call_soon_threadsafe(self.cell.kill)
 
     async def wait_running(self, *, timeout: float = 5.0) -> None:
-        """Return when the actor runs.
+        """Return when the actor runs; at once if it does.
+
+        Args:
+            timeout: seconds to wait at most.
 
         Raises:
-            ActorStopped: it has stopped or is parked.
-            TimeoutError: it did not come up in `timeout` seconds.
+            ActorStopped: it has stopped, is parked, or does so meanwhile.
+            TimeoutError: it did not come up by then; it still may.
+            ActorError: the caller runs in another thread.
         """
         self._check_caller()
         async with asyncio.timeout(timeout):

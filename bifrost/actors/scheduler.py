@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.actors.carrier import DONE, Carrier, swap_current_task
 from bifrost.actors.deadlines import Deadlines
 from bifrost.actors.headroom import HEADROOM, LIMIT
+from bifrost.actors.outlast import outlast
 
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
@@ -204,10 +205,13 @@ class Scheduler:
         previous = swap_current_task(self.loop, carrier.task)
         try:
             yielded = context.run(carrier.drive, coro)
-        except BaseException:
+        except BaseException as error:
             swap_current_task(self.loop, previous)
             carrier.rearm()
             self.give_back(carrier)
+            if isinstance(error, GeneratorExit):  # the actor's own code raised it: nobody closes what is being stepped
+                inc.cell.task_crashed(inc, error)
+                return None
             raise
         swap_current_task(self.loop, previous)
         if yielded is DONE:
@@ -229,4 +233,4 @@ class Scheduler:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await outlast(tasks, 1.0)

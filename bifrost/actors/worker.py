@@ -24,7 +24,7 @@ from bifrost.actors.dead_letters import DeadLetterReason
 from bifrost.actors.ending import end_incarnation
 from bifrost.actors.exit_reason import Crash, ExitReason, Killed, Shutdown, StartFailure, error_text
 from bifrost.actors.handling_cell import HandlingCell
-from bifrost.actors.incarnation import FOR_THE_HOST, Incarnation
+from bifrost.actors.incarnation import FOR_THE_HOST, LET_THROUGH, Incarnation
 from bifrost.actors.links import break_links
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.ref import ActorRef
@@ -110,7 +110,7 @@ class WorkerCell(HandlingCell):
             if inc.killed:
                 raise
             self._begin_end(inc, StartFailure(error))
-        except FOR_THE_HOST:
+        except LET_THROUGH:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a user's start raises is a failed start
             self._begin_end(inc, StartFailure(error))
@@ -189,9 +189,12 @@ class WorkerCell(HandlingCell):
             inc.force()
 
     def kill(self) -> None:
-        """End the incarnation: its handler and tasks are cancelled, its stop hook runs."""
+        """End the incarnation: its handler and tasks are cancelled, its stop hook runs; hurry a stop that has begun."""
         if self._inc is not None:
-            self._begin_end(self._inc, Killed())
+            if self._inc.ending is None:
+                self._begin_end(self._inc, Killed())
+            elif not isinstance(self._inc.ending, Killed):
+                self.force()
 
     def _begin_end(self, inc: Incarnation, reason: ExitReason) -> None:
         if inc.ending is not None or self._inc is not inc:
@@ -237,7 +240,16 @@ class WorkerCell(HandlingCell):
 
     async def _end(self, inc: Incarnation) -> None:
         """End the incarnation completely, then report."""
-        self._ended(inc, await end_incarnation(self, inc))
+        leaks: list[str] = []
+        while True:
+            try:
+                await end_incarnation(self, inc, leaks)
+                break
+            except asyncio.CancelledError:
+                # Somebody cancels every task of the loop, this one too. Nobody else ends the incarnation: go on, in a
+                # hurry. What a cancellation would have the task do is what it does: come to its end.
+                inc.force()
+        self._ended(inc, leaks)
 
     def _ended(self, inc: Incarnation, leaks: list[str]) -> None:
         reason = inc.ending

@@ -114,15 +114,25 @@ async def test_a_message_whose_sender_gave_up_is_not_kept() -> None:
         ref.kill()
 
 
-@pytest.mark.parametrize("error", [Panic("native code"), asyncio.CancelledError()])
-async def test_whatever_a_handler_raises_is_a_crash(error: BaseException) -> None:
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize("suspended", [False, True])
+@pytest.mark.parametrize(
+    "error", [Panic, asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration, RecursionError]
+)
+async def test_whatever_a_handler_raises_is_a_crash(
+    error: type[BaseException], *, suspended: bool, queued: bool
+) -> None:
     """No exception leaves an actor that looks alive and handles nothing."""
 
     async def fail(_: Puppet) -> None:
+        if suspended:
+            await asyncio.sleep(0.1)
         raise error
 
     async with ActorSystem(children=[ChildSpec(id="a", start=Puppet)]) as system:
         ref = system.ref("a")
+        if queued:
+            ref.tell("first")
         with pytest.raises(ActorCrashed):
             await ref.ask(fail)
         assert await ref.ask(incarnation) == 2
@@ -194,7 +204,9 @@ async def test_an_asker_that_has_used_up_the_stack_wedges_nobody(needs: int) -> 
         logging.getLogger("bifrost.actors").disabled = False
 
 
-async def test_whatever_on_start_raises_is_a_failed_start() -> None:
+@pytest.mark.parametrize("suspended", [False, True])
+@pytest.mark.parametrize("error", [Panic, GeneratorExit])
+async def test_whatever_on_start_raises_is_a_failed_start(error: type[BaseException], *, suspended: bool) -> None:
     """A panic in `on_start` is told at once, not after the start's time limit, and is tried again like any other."""
     starts: list[float] = []
     loop = asyncio.get_running_loop()
@@ -202,7 +214,9 @@ async def test_whatever_on_start_raises_is_a_failed_start() -> None:
     async def panic_once(_: Puppet) -> None:
         starts.append(loop.time())
         if len(starts) == 2:
-            raise Panic("native code")
+            if suspended:
+                await asyncio.sleep(0)
+            raise error
 
     spec = ChildSpec(id="a", start=Puppet, args=(panic_once,))
     async with ActorSystem(children=[spec]) as system:

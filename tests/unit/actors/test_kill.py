@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 
-from bifrost.actors import Actor, ActorState, ActorSystem, ChildSpec, ExitReason, Killed, Restart, Strategy, Supervisor
+from bifrost.actors import (
+    INFINITY,
+    Actor,
+    ActorState,
+    ActorSystem,
+    ChildSpec,
+    ExitReason,
+    Killed,
+    Restart,
+    Strategy,
+    Supervisor,
+)
 from bifrost.errors import ActorCrashed, ActorStopped
 
 
@@ -77,3 +88,23 @@ async def test_killing_a_supervisor_restarts_its_whole_branch() -> None:
         assert inner.incarnation == 2
         assert system.ref("sibling").incarnation == 1
         assert await inner.ask("hello") == "hello"
+
+
+@pytest.mark.parametrize("drain", [False, True])
+async def test_a_kill_ends_an_orderly_stop_that_waits(*, drain: bool) -> None:
+    """Whoever cannot wait for a handler with all the time in the world can kill the actor that is being stopped."""
+    loop = asyncio.get_running_loop()
+    reasons: list[ExitReason] = []
+    async with ActorSystem() as system:
+        spec = ChildSpec(id="a", start=Sleeper, args=(reasons,), shutdown=INFINITY, drain=drain)
+        ref = await system.start_child(spec)
+        for _ in range(3):
+            ref.tell("sleep")
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(system.root.terminate_child("a", timeout=None))
+        await asyncio.sleep(10)
+        begun = loop.time()
+        ref.kill()
+        await stopping
+        assert loop.time() - begun < 1
+        assert reasons == [Killed()]

@@ -441,3 +441,41 @@ async def test_two_watchers_each_hear_once_and_a_supervisor_can_be_watched() -> 
         assert {name: sorted(paths) for name, paths in seen.items()} == {
             name: ["branch", "branch/leaf"] for name in ("a", "b")
         }
+
+
+@pytest.mark.parametrize("when", ["an actor ends", "the system stops"])
+async def test_cancelling_every_task_of_the_loop_does_not_cut_an_end_short(when: str) -> None:
+    """As `asyncio.run` does at its end: what ends actors comes to its end all the same, and each hook runs once."""
+    loop = asyncio.get_running_loop()
+    closed: list[int] = []
+
+    class Closes(Actor[str]):
+        async def receive(self, message: str) -> None:
+            raise ValueError(message)
+
+        async def on_stop(self, reason: ExitReason) -> None:
+            try:
+                await asyncio.sleep(1)
+            finally:
+                closed.append(self.ctx.incarnation)
+
+    system = ActorSystem("s", [ChildSpec(id="a", start=Closes)])
+
+    async def host() -> None:
+        async with system:
+            if when == "an actor ends":
+                system.ref("a").tell("crash")
+                await asyncio.sleep(1000)
+
+    hosting = asyncio.create_task(host())
+    await asyncio.sleep(0.5)
+    begun = loop.time()
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task():
+            task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hosting
+    assert loop.time() - begun < 2
+    assert closed == [1]
+    assert system.root.state is ActorState.STOPPED
+    assert (await system.stop()).clean
