@@ -202,7 +202,7 @@ class ActorThread:
             coro.close()
             raise
         try:
-            return answer.result(timeout + _CALL_MARGIN)
+            return answer.result(min(timeout + _CALL_MARGIN, threading.TIMEOUT_MAX))
         except concurrent.futures.TimeoutError:
             if answer.done():
                 raise  # the call's own answer

@@ -123,6 +123,11 @@ class LoopThread:
         """True in a process that was forked off since the start: the thread is not in it."""
         return os.getpid() != self._process
 
+    @property
+    def backlog(self) -> int:
+        """How much work waits for the loop."""
+        return len(self._work)
+
     def start(self) -> None:
         """Start the thread; `life` begins in it."""
         self._process = os.getpid()
@@ -141,7 +146,7 @@ class LoopThread:
         """Wait until the thread has ended; False if it has not after `timeout` seconds."""
         if self._thread.ident is None or self.is_forked:
             return True
-        if not self._ended.wait(timeout):
+        if not self._ended.wait(min(timeout, threading.TIMEOUT_MAX)):
             return False
         with self._join_lock:  # before CPython 3.13, two threads must not join a third at the same time
             self._thread.join(GRACE)  # it is at its last line

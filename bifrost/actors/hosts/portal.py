@@ -35,6 +35,7 @@ _log = logging.getLogger("bifrost.actors")
 _T = TypeVar("_T")
 
 _FORCED_STOP: Final = 5.0  # seconds that a stop may take beyond its deadline, when everything is cancelled
+_MOST_WAITING: Final = 50_000  # things that may wait for the loop before posts are dropped: some 10 MB
 _OWNER_EVERY: Final = 0.5  # seconds between two looks whether anybody is left who could close the portal
 
 
@@ -78,6 +79,8 @@ class Portal:
         self._down = False
         self._listeners: list[Callable[[BaseException | None], object]] = []
         self.in_flight: set[Call] = set()
+        self.dropped = 0
+        """Posts that were dropped because too many waited for the loop."""
 
     # Life
 
@@ -231,13 +234,24 @@ class Portal:
 
         Returns:
             ACCEPTED: it is on its way, and becomes a dead letter if the mailbox is full or the actor has stopped by
-            then. DEAD: the actor has stopped, or the system is gone.
+            then. DROPPED: 50 000 things wait for the loop, which is blocked or slower than its hosts: `dropped` counts
+            it, there is no dead letter; whoever posts that much should `send`. DEAD: the actor has stopped, or the
+            system is gone.
         """
         sender = CURRENT.get()
         if sender is not None and sender.fenced:
             return ref.tell(message, lane=lane)  # refused there, as for any abandoned incarnation
         if ref.state in (ActorState.STOPPED, ActorState.FAILED):
             return ref.tell(message, lane=lane)  # a dead letter
+        if self._thread.backlog >= _MOST_WAITING:
+            self.dropped += 1
+            if self.dropped.bit_count() == 1 and self.dropped.bit_length() % 4 == 1:  # a flood must not flood the log
+                _log.warning(
+                    "system %r: %d posts dropped: the loop is blocked, or slower than its hosts post",
+                    self.system.name,
+                    self.dropped,
+                )
+            return Delivery.DROPPED
         return Delivery.ACCEPTED if self._thread.submit(Post(ref, message, lane)) else Delivery.DEAD
 
     def ask(

@@ -171,7 +171,7 @@ class BifrostActor(pykka.ThreadingActor):
         """Ask an actor of the tree and wait for the answer; see `ActorRef.ask`."""
         future = self.portal.ask(target, message, timeout=timeout)
         try:
-            return future.result(timeout + _SLACK)
+            return future.result(min(timeout + _SLACK, threading.TIMEOUT_MAX))
         except TimeoutError:
             if future.done():
                 raise

@@ -6,6 +6,7 @@ In: calls from any thread, each of which blocks at most until its deadline. Out:
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -164,7 +165,7 @@ class PortalSystem:
             future.cancel()
             raise ActorError("this call blocks, and would block the system's own thread: await the ref's method there")
         try:
-            return future.result(timeout + _SLACK)
+            return future.result(min(timeout + _SLACK, threading.TIMEOUT_MAX))
         except TimeoutError:
             if future.done():
                 raise  # the runtime's own: it has kept the deadline

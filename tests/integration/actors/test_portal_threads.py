@@ -14,8 +14,9 @@ from concurrent.futures import wait
 
 import pytest
 
-from bifrost.actors import Actor, ActorSystem, ChildSpec
+from bifrost.actors import INFINITY, Actor, ActorSystem, ChildSpec, Delivery
 from bifrost.actors.hosts import Portal, PortalSystem
+from bifrost.actors.hosts import portal as portal_module
 from bifrost.errors import SupervisorGaveUp
 from tests.integration.actors.hosted import BOOM, Recorder, no_thread_left, wait_until, worker
 
@@ -183,13 +184,19 @@ def test_a_job_in_a_thread_does_not_hold_up_the_end_of_the_program() -> None:
         class Reader(Actor):
             async def on_start(self):
                 self.ended = threading.Event()
-                self.ctx.spawn_task(asyncio.to_thread(self.ended.wait), name="read")
+                self.ctx.spawn_task(asyncio.to_thread(self.read), name="read")
+
+            def read(self):
+                reading.set()
+                self.ended.wait()
 
             async def on_stop(self, reason):
                 self.ended.set()
                 print("stopped", flush=True)
 
+        reading = threading.Event()
         Portal(ActorSystem("plant", [ChildSpec(id="reader", start=Reader)])).start()
+        reading.wait()
         print("the main thread ends", flush=True)
         """)
     assert text.splitlines() == ["the main thread ends", "stopped"]
@@ -218,6 +225,38 @@ def test_a_second_interrupt_in_the_close_does_not_cut_it_short() -> None:
         fails_with="KeyboardInterrupt",
     )
     assert text.splitlines() == ["stopping", "stopped"]
+
+
+def test_a_flood_of_posts_uses_up_neither_the_memory_nor_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that post faster than the loop handles are told so, and the system closes in good time all the same."""
+    monkeypatch.setattr(portal_module, "_MOST_WAITING", 2000)  # a full load of the real one takes seconds
+    over = threading.Event()
+    seen: set[Delivery] = set()
+
+    def flood() -> None:
+        ref = system.ref("a")
+        while not over.is_set():
+            seen.add(system.tell(ref, 1))
+
+    floods = [threading.Thread(target=flood) for _ in range(2)]
+    try:
+        with PortalSystem("plant", [worker("a")]) as system:
+            for thread in floods:
+                thread.start()
+            wait_until(lambda: Delivery.DROPPED in seen, timeout=20)
+    finally:
+        over.set()
+    for thread in floods:
+        thread.join(10)
+    assert system.report is not None
+    assert system.report.clean
+    assert system.portal.dropped > 0
+
+
+def test_a_wait_without_end_is_allowed() -> None:
+    """An endless timeout is the longest that a thread can wait, not an OverflowError."""
+    with PortalSystem("plant", [worker("a")]) as system:
+        assert system.ask("a", 1, timeout=INFINITY) == 1
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), ValueError("no loop")], ids=repr)
