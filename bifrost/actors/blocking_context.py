@@ -134,7 +134,7 @@ class BlockingContext:
 
     def watch(self, ref: ActorRef[Any]) -> None:
         """As `ActorContext.watch`; the `Down` comes as a message."""
-        self.post(self._inner.watch, ref)
+        self._call(self._on_loop(self._inner.watch, ref), 0.0)
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """As `ActorContext.unwatch`."""

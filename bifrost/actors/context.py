@@ -18,7 +18,7 @@ from bifrost.actors.mailbox import Envelope
 from bifrost.actors.stash import put_aside, take_back
 from bifrost.actors.timers import Timers
 from bifrost.core.clock import Clock
-from bifrost.errors import ActorStopped
+from bifrost.errors import ActorError, ActorStopped
 
 if TYPE_CHECKING:
     from bifrost.actors.incarnation import Incarnation
@@ -117,7 +117,13 @@ class ActorContext:
         return inc.spawn(self._cell, coro, label)
 
     def watch(self, ref: ActorRef[Any]) -> None:
-        """Ask for one `Down` message when the actor's present incarnation ends; at once if it has ended already."""
+        """Ask for one `Down` message when the actor's present incarnation ends; at once if it has ended already.
+
+        Raises:
+            ActorError: it belongs to another system.
+        """
+        if ref.cell.system is not self._cell.system:
+            raise ActorError(f"{ref.path} belongs to another system; watches stay within one")
         self._cell.watch(self._incarnation, ref.cell)
 
     def unwatch(self, ref: ActorRef[Any]) -> None:

@@ -119,6 +119,10 @@ class SupervisorRef(ActorRef[Any]):
     async def restart_child(self, child_id: str, *, timeout: float | None = 60.0) -> ActorRef[Any]:
         """Start a stopped, held or parked child again, with a fresh restart budget of its own.
 
+        Args:
+            child_id: which child.
+            timeout: seconds to wait for what is queued before and for the start; None is as long as it takes.
+
         Returns:
             Its ref. If its factory said `IGNORE` the ref's state is STOPPED.
 
@@ -129,6 +133,7 @@ class SupervisorRef(ActorRef[Any]):
             AlreadyStarted: its registered name is taken.
             StartFailed: it did not start and stays stopped.
             ActorStopped: the supervisor is stopping.
+            TimeoutError: it takes longer; it may still start.
         """
         ref = await self._call(child_id, steps.AdminCall(0, Verb.RESTART, child_id), timeout)
         assert ref is not None, "it has just started"
@@ -172,11 +177,16 @@ class SupervisorRef(ActorRef[Any]):
     async def delete_child(self, child_id: str, *, timeout: float | None = 60.0) -> None:
         """Forget the specification of a stopped or parked child.
 
+        Args:
+            child_id: which child.
+            timeout: seconds to wait for what is queued before; None is as long as it takes.
+
         Raises:
             ChildRunning: it runs; terminate it first.
             ChildRestarting: it is being restarted; terminate it first.
             ChildNotFound: there is no such child.
             ActorStopped: the supervisor is stopping.
+            TimeoutError: the supervisor was busy; it still forgets the child.
         """
         await self._call(child_id, steps.AdminCall(0, Verb.DELETE, child_id), timeout)
 

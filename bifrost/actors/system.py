@@ -358,6 +358,10 @@ class ActorSystem:
     def trace(self, path: str, *, keep: int = 1000) -> Tap:
         """Look at the messages of one actor, in a ``with`` block; the actor need not have started.
 
+        Args:
+            path: whose messages; over restarts, too.
+            keep: how many of the last entries are kept.
+
         Example:
             >>> with system.trace("devices/press") as tap:
             ...     async for entry in tap:

@@ -9,7 +9,9 @@ import pytest
 
 from bifrost.actors import (
     Actor,
+    ActorRef,
     ActorSystem,
+    BlockingActor,
     ChildSpec,
     Crash,
     DynamicSupervisor,
@@ -210,6 +212,25 @@ async def test_a_failed_start_takes_the_linked_actor_with_it() -> None:
         await asyncio.sleep(1)
         assert system.ref("b").incarnation == 2
         assert isinstance(seen[0], Crash)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.real_time
+async def test_nobody_watches_another_system(*, blocking: bool) -> None:
+    """Two systems may run in two threads; a notice from one to the other would belong to neither."""
+
+    class Plain(Actor[ActorRef[Any]]):
+        async def receive(self, message: ActorRef[Any]) -> None:
+            self.ctx.watch(message)
+
+    class InThread(BlockingActor[ActorRef[Any]]):
+        def receive(self, message: ActorRef[Any]) -> None:
+            self.ctx.watch(message)
+
+    spec = ChildSpec(id="a", start=InThread if blocking else Plain)
+    async with ActorSystem("one", [spec]) as one, ActorSystem("two", [spec]) as two:
+        with pytest.raises(ActorCrashed, match="a belongs to another system; watches stay within one"):
+            await one.ref("a").ask(two.ref("a"))
 
 
 async def test_a_supervisor_and_another_system_are_no_partners() -> None:
