@@ -459,7 +459,7 @@ async def test_cancelling_every_task_of_the_loop_does_not_cut_an_end_short(when:
             finally:
                 closed.append(self.ctx.incarnation)
 
-    system = ActorSystem("s", [ChildSpec(id="a", start=Closes)])
+    system = ActorSystem("s", [ChildSpec(id="a", start=Closes, restart=Restart.TEMPORARY)])
 
     async def host() -> None:
         async with system:
