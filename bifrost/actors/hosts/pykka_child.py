@@ -144,9 +144,12 @@ class _PykkaChild(Actor[Any]):
         self._link = _Link(loop)
         hooked: Any = type(self._class.__name__, (_Hooks, self._class), {"_bifrost": self._link})
         hooked.__qualname__, hooked.__module__ = self._class.__qualname__, self._class.__module__
-        # Pykka calls __init__ in the thread that starts the actor: not in the loop's.
-        starting = loop.run_in_executor(None, self._make, hooked)
+        starting: asyncio.Future[pykka.ActorRef[Any]] = _quiet_future(loop)
         starting.add_done_callback(self._link.keep)
+        # Pykka calls __init__ in the thread that starts the actor: not in the loop's, and in none of an executor's, for
+        # the end of the program would wait for an __init__ that hangs.
+        name = f"{self.ctx.path} makes its pykka actor"
+        threading.Thread(target=self._make, args=(hooked, starting), name=name, daemon=True).start()
         try:
             await asyncio.wait([starting])
             self._ref: pykka.ActorRef[Any] = starting.result()
@@ -156,12 +159,14 @@ class _PykkaChild(Actor[Any]):
             raise
         self.ctx.spawn_task(self._watch(), name="watch over the pykka actor")
 
-    def _make(self, hooked: Any) -> pykka.ActorRef[Any]:
+    def _make(self, hooked: Any, starting: asyncio.Future[pykka.ActorRef[Any]]) -> None:
         try:
             made: pykka.ActorRef[Any] = hooked.start(*self._args, **self._kwargs)
-        except StopIteration as error:
-            raise _speakable(error) from error
-        return made
+        except BaseException as error:  # noqa: BLE001 - it is raised on the loop, where it is told apart
+            self._link.say(_settle, starting, None, _speakable(error))
+        else:
+            if not self._link.say(_settle, starting, made):
+                _dismiss(made)
 
     async def receive(self, message: Any) -> object:
         reply: asyncio.Future[Any] = _quiet_future(asyncio.get_running_loop())
@@ -236,8 +241,7 @@ class _Link:
         """Have the pykka actor stop after what its inbox holds, and take it out of pykka's registry."""
         self._left = True
         if self._ref is not None and self._ref.is_alive():
-            self._ref.stop(block=False)
-            pykka.ActorRegistry.unregister(self._ref)
+            _dismiss(self._ref)
 
     def say_started(self) -> None:
         """The actor's `on_start` begins."""
@@ -253,12 +257,13 @@ class _Link:
             error = ActorError(f"the pykka actor raised {error!r}, which ends more than an actor in pykka")
         self.say(self._die, _speakable(error))
 
-    def say(self, fn: Callable[..., object], *args: Any) -> None:
-        """Call `fn` on the loop."""
+    def say(self, fn: Callable[..., object], *args: Any) -> bool:
+        """Call `fn` on the loop; False if that is closed, and nobody waits any more."""
         try:
             self._loop.call_soon_threadsafe(fn, *args)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return False
+        return True
 
     def _die(self, error: Exception | None) -> None:
         _settle(self.dead, error)
@@ -341,6 +346,12 @@ class _Hooks(pykka.ThreadingActor):
         if isinstance(message, ProxySetAttr):
             return setattr(_follow(self, message.attr_path[:-1]), message.attr_path[-1], message.value)
         return super().on_receive(message)
+
+
+def _dismiss(ref: pykka.ActorRef[Any]) -> None:
+    """Have a pykka actor stop after what its inbox holds, and nobody find it any more."""
+    ref.stop(block=False)
+    pykka.ActorRegistry.unregister(ref)
 
 
 def _speakable(error: _E) -> _E | RuntimeError:

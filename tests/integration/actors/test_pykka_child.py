@@ -251,6 +251,28 @@ async def test_a_stop_iteration_is_an_error_like_any_other(hook: str) -> None:
     assert time.monotonic() - begun < 3.0
 
 
+def test_a_start_that_hangs_does_not_hold_up_the_end_of_the_loop() -> None:
+    """`asyncio.run` returns while an `__init__` still hangs; what comes of it later is stopped all the same."""
+    release = threading.Event()
+
+    class Slow(Library):
+        def __init__(self) -> None:
+            release.wait(20)
+            super().__init__("slow")
+
+    async def main() -> None:
+        async with ActorSystem("plant", [pykka_child("lib", Slow, start_timeout=0.1)]):
+            raise AssertionError("entered")
+
+    with no_thread_left():
+        begun = time.monotonic()
+        with pytest.raises(StartFailed):
+            asyncio.run(main())
+        assert time.monotonic() - begun < 5
+        release.set()
+    assert pykka.ActorRegistry.get_all() == []
+
+
 async def test_a_start_that_takes_too_long_is_undone() -> None:
     """An actor that is still in its `__init__` at start_timeout is stopped as soon as it is there."""
     release = threading.Event()

@@ -418,7 +418,7 @@ def test_actors_feed_trio_channels() -> None:
 
         class Meter(Actor[int]):
             async def receive(self, message: int) -> None:
-                token.run_sync_soon(send.send_nowait, message)
+                token.run_sync_soon(send.send_nowait, message)  # the channel has room for all of them
 
         async with open_system("plant", [ChildSpec(id="meter", start=Meter)]) as system:
             for number in range(50):
