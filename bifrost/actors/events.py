@@ -247,7 +247,8 @@ class EventStream:
     def __init__(self) -> None:
         self._subscribers: tuple[Callable[[ActorEvent], object], ...] = ()
         self._waiting: deque[ActorEvent] = deque()
-        self._is_publishing = False
+        self.telling: ActorEvent | None = None
+        """The event that the subscribers are being told of; None while nothing is published."""
 
     @property
     def has_subscribers(self) -> bool:
@@ -277,14 +278,14 @@ class EventStream:
     def publish(self, event: ActorEvent) -> None:
         """Tell every subscriber, in the order in which things happened; what one raises is logged."""
         self._waiting.append(event)
-        if self._is_publishing:  # a subscriber has done something: the others are to hear of its reason first
+        if self.telling is not None:  # a subscriber has done something: the others are to hear of its reason first
             return
-        self._is_publishing = True
         try:
             while self._waiting:
-                self._tell(self._waiting.popleft())
+                self.telling = self._waiting.popleft()
+                self._tell(self.telling)
         finally:
-            self._is_publishing = False
+            self.telling = None
 
     def _tell(self, event: ActorEvent) -> None:
         for subscriber in self._subscribers:

@@ -396,9 +396,14 @@ class ActorSystem:
             self.events.publish(event(path=path, at=clock.monotonic(), wall_ns=clock.time_ns(), **facts))
 
     def dead_letter(self, path: str, message: object, reason: DeadLetterReason, *, actor_class: str = "") -> None:
-        """Keep and publish a dead letter."""
+        """Keep and publish a dead letter.
+
+        A subscriber that forwards events to an actor which takes no more would make one dead letter of the other for
+        ever: such an echo is kept and counted, and not published.
+        """
         self.dead_letters.add(DeadLetter(path, message, reason, self.clock.monotonic(), actor_class))
-        self.publish(DeadLettered, path, message=message, reason=reason.value)
+        if not isinstance(self.events.telling, DeadLettered):
+            self.publish(DeadLettered, path, message=message, reason=reason.value)
 
     def adopt_leak(self, task: asyncio.Task[Any], leak: Leak) -> None:
         """Hold an abandoned task, so that it is neither lost nor left out of the report."""

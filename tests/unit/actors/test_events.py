@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+
+import pytest
 
 import bifrost.actors
 from bifrost.actors import (
@@ -48,6 +51,31 @@ async def test_every_subscriber_hears_things_in_the_order_in_which_they_happened
         await asyncio.sleep(0.5)
     assert heard[:3] == ["ActorCrashed", "MailboxHighWater", "DeadLettered"]
     assert heard.count("ActorCrashed") == 1
+
+
+@pytest.mark.parametrize("begin", ["with a stop", "with a dead letter"])
+async def test_subscribers_that_forward_to_stopped_actors_come_to_an_end(begin: str) -> None:
+    """What an event about a dead letter leads to is counted, and no event; else two of them would go on for ever."""
+    told: list[str] = []
+    specs = [ChildSpec(id=name, start=Fragile) for name in "abc"]
+    async with ActorSystem(children=specs) as system:
+
+        def forward(name: str, event: ActorEvent) -> None:
+            told.append(type(event).__name__)
+            system.ref(name).tell(str(event))
+
+        for name in "ab":
+            await system.root.terminate_child(name)
+        for name in "ab":
+            system.events.subscribe(functools.partial(forward, name))
+        if begin == "with a stop":
+            await system.root.terminate_child("c")
+            assert told == [*["ActorStopped"] * 2, *["DeadLettered"] * 4]
+            assert system.dead_letters.counts == {"stopped": 6}
+        else:
+            system.ref("a").tell("hello")
+            assert told == ["DeadLettered"] * 2
+            assert system.dead_letters.counts == {"stopped": 3}
 
 
 async def test_events_of_an_actor_are_in_order_with_both_times(clock: VirtualClock) -> None:

@@ -294,6 +294,24 @@ async def test_a_subscriber_that_raises_a_cancellation_harms_nobody() -> None:
         assert await ref.ask(incarnation) == 2
 
 
+async def test_a_subscriber_that_forwards_events_to_a_stopped_actor_comes_to_an_end() -> None:
+    """The dead letter of an event about a dead letter is counted, and no event: else each would make the next one."""
+    told: list[str] = []
+    async with ActorSystem(children=[ChildSpec(id="a", start=Puppet)]) as system:
+        ref = system.ref("a")
+
+        def forward(event: ActorEvent) -> None:
+            told.append(type(event).__name__)
+            ref.tell(event)
+
+        await system.root.terminate_child("a")
+        system.events.subscribe(forward)
+        for _ in range(2):
+            ref.tell("hello")
+        assert told == ["DeadLettered"] * 2
+        assert system.dead_letters.counts == {"stopped": 4}
+
+
 async def test_a_task_that_a_dying_task_starts_ends_with_the_incarnation() -> None:
     """No task of an old incarnation runs beside the new one."""
     running: list[int] = []
