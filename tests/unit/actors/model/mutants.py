@@ -170,12 +170,11 @@ def handle_in_the_askers_task(patch: Patch) -> None:
 def report_the_end_too_early(patch: Patch) -> None:
     """The supervisor starts the next incarnation while the old one still stops."""
     end = ending.end_incarnation
-    ends = _of_the_run(list[asyncio.Task[list[str]]])
+    ends = _of_the_run(list[asyncio.Task[None]])
 
-    async def end_incarnation(cell: WorkerCell, inc: Incarnation) -> list[str]:
-        ends().append(asyncio.create_task(end(cell, inc)))
+    async def end_incarnation(cell: WorkerCell, inc: Incarnation, leaks: list[str]) -> None:
+        ends().append(asyncio.create_task(end(cell, inc, leaks)))
         await asyncio.sleep(0)
-        return []
 
     patch.setattr(worker, "end_incarnation", end_incarnation)
 
