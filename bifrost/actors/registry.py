@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NameChange", "NameSubscription", "Registry"]
 
+_SWEEP = 64  # names beyond the last sweep's survivors at which those without subscribers are forgotten
 _ENDED = (ActorState.STOPPED, ActorState.FAILED)
 
 
@@ -126,6 +127,7 @@ class Registry:
         self._groups: dict[str, dict[Cell, None]] = {}
         self._names_of: dict[Cell, set[str]] = {}
         self._subscriptions: dict[str, WeakSet[NameSubscription]] = {}
+        self._sweep_at = _SWEEP
         self._closed = False
 
     # Writing
@@ -246,6 +248,9 @@ class Registry:
             raise ActorError(f"a subscription needs a capacity of at least 1, got {capacity!r}")
         subscription = NameSubscription(name, capacity, ended=self._closed)
         if not self._closed:
+            if len(self._subscriptions) >= self._sweep_at:  # names of which nobody wants to hear any more
+                self._subscriptions = {known: those for known, those in self._subscriptions.items() if those}
+                self._sweep_at = 2 * len(self._subscriptions) + _SWEEP
             self._subscriptions.setdefault(name, WeakSet()).add(subscription)
         return subscription
 

@@ -312,3 +312,15 @@ async def test_a_wrong_name_or_capacity_is_refused(name: Any) -> None:
             system.registry.register(name, system.ref("a"))
         with pytest.raises(ActorError, match="capacity"):
             system.registry.subscribe("press", capacity=0)
+
+
+async def test_names_that_were_only_ever_subscribed_to_are_forgotten() -> None:
+    """A gateway that waits for the name of each job, by another name each time, does not grow."""
+    async with ActorSystem() as system:
+        kept = system.registry.subscribe("kept")
+        for number in range(1000):
+            with system.registry.subscribe(f"job-{number}"):
+                pass
+        assert len(system.registry._subscriptions) < 200
+        assert "kept" in system.registry._subscriptions
+        kept.close()
