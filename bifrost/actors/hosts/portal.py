@@ -118,7 +118,11 @@ class Portal:
             if self._began:
                 raise ActorError(f"the portal of system {self.system.name!r} was started before; make a new one")
             self._began = True
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException as error:
+            self._thread_ends(error)  # the machine has no thread left
+            raise
         return self._up
 
     def close(self, timeout: float | None = None) -> ShutdownReport:
@@ -349,6 +353,9 @@ class Portal:
             self._error = error
         for call in tuple(self.in_flight):
             call.refuse()
+        self._tell_down()
+
+    def _tell_down(self) -> None:
         with self._lock:
             self._down = True
             listeners, self._listeners = self._listeners, []
@@ -362,9 +369,11 @@ class Portal:
 
     def _begin_close(self, timeout: float | None) -> float:
         with self._lock:
-            if not self._began:
-                self._began = self._down = True  # it is never to be started
-                self._thread.give_up()
+            never_to_start = not self._began
+            self._began = True
+        if never_to_start:
+            self._thread.give_up()
+            self._tell_down()
         self._thread.submit(Order(self._close_now, timeout))
         self._thread.wake()
         seconds = self.system.stop_timeout if timeout is None else timeout

@@ -253,6 +253,36 @@ def test_a_flood_of_posts_uses_up_neither_the_memory_nor_the_close(monkeypatch: 
     assert system.portal.dropped > 0
 
 
+def test_a_portal_that_is_closed_without_a_start_is_down() -> None:
+    """Who waits for the end of a portal hears of it, even if it never began."""
+    told: list[BaseException | None] = []
+    portal = Portal(ActorSystem("plant", [worker("a")]))
+    portal.on_down(told.append)
+    portal.close()
+    portal.close()
+    assert told == [None]
+
+
+def test_a_machine_without_threads_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure to make a thread comes out of the start and ends every wait for the portal."""
+    told: list[BaseException | None] = []
+    none_left = RuntimeError("can't start new thread")
+
+    def fail(_: threading.Thread) -> None:
+        raise none_left
+
+    portal = Portal(ActorSystem("plant", [worker("a")]))
+    portal.on_down(told.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            portal.start()
+    assert told == [none_left]
+    with pytest.raises(SupervisorGaveUp, match="can't start new thread"):
+        portal.ask("a", 1).result(1)
+    assert portal.close().clean
+
+
 def test_a_wait_without_end_is_allowed() -> None:
     """An endless timeout is the longest that a thread can wait, not an OverflowError."""
     with PortalSystem("plant", [worker("a")]) as system:
