@@ -22,7 +22,9 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
-__all__ = ["GRACE", "LoopFactory", "LoopThread", "Work", "main_thread_is_over"]
+from bifrost.actors.hosts.owner import main_thread_is_over
+
+__all__ = ["GRACE", "LoopFactory", "LoopThread", "Work"]
 
 _log = logging.getLogger("bifrost.actors")
 
@@ -48,17 +50,6 @@ class Work(Protocol):
 
     def refuse(self) -> None:
         """Learn that the loop is gone. Called from any thread."""
-
-
-def main_thread_is_over() -> bool:
-    """True once the main thread has come to the end of the program and at most waits for other threads."""
-    main = threading.main_thread()
-    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001 - documented, and the only way
-    while frame is not None and frame.f_back is not None:
-        frame = frame.f_back
-    if frame is not None and frame.f_code.co_name == "_shutdown" and frame.f_globals.get("__name__") == "threading":
-        return True  # it may wait in there for a job of ours, and for that it is not too early
-    return not main.is_alive()
 
 
 class LoopThread:

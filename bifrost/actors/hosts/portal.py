@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
 from bifrost.actors.hosts import calls
-from bifrost.actors.hosts.loop_thread import GRACE, LoopFactory, LoopThread, main_thread_is_over
+from bifrost.actors.hosts.loop_thread import GRACE, LoopFactory, LoopThread
+from bifrost.actors.hosts.owner import is_anybody_left
 from bifrost.actors.hosts.work import Call, Order, Post
 from bifrost.actors.incarnation import CURRENT
 from bifrost.actors.mailbox import Lane
@@ -325,22 +326,11 @@ class Portal:
     def _look_for_owner(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._close_wanted:
             return
-        if self._has_owner():
+        if is_anybody_left(self._owner):
             loop.call_later(_OWNER_EVERY, self._look_for_owner, loop)
             return
         _log.warning("system %r: nobody is left to close its portal; it stops", self.system.name)
         self._close_now(None)
-
-    def _has_owner(self) -> bool:
-        if self._owner is not None:
-            return self._owner.is_alive()
-        if not main_thread_is_over():
-            return True
-        return any(
-            not thread.daemon and not thread.name.startswith("bifrost-")
-            for thread in threading.enumerate()
-            if thread is not threading.main_thread()
-        )
 
     def _thread_ends(self, error: BaseException | None) -> None:
         """Settle everything that waits; called in the thread when the loop is closed."""
