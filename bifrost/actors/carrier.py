@@ -251,6 +251,8 @@ class Carrier(Coroutine[Any, Any, None]):
         owner.carried(self.task)
         if is_crash:
             raise StopIteration from None  # its supervisor knows; the task has nothing to add
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self.task.add_done_callback(_seen)  # the loop raises it in the host; nobody is to be told again
 
     def _finished(self) -> Any:
         """The coroutine has returned: answer, and stand by again unless somebody knows the task."""
@@ -287,3 +289,9 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("a carrier is the coroutine of its own task; await the task")
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Mark what a task raised as known, so that the loop does not report it when the task is freed."""
+    if not task.cancelled():
+        task.exception()
