@@ -79,6 +79,7 @@ class LoopThread:
         self._on_end = on_end
         self._work: deque[Work] = deque()
         self._awake = False
+        self._turns = 0
         self._gone = False
         self._context = contextvars.Context()
         self._jobs: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -191,6 +192,8 @@ class LoopThread:
     # In the thread
 
     def _do_work(self) -> None:
+        # A submitter that saw `_awake` false in the midst of this has scheduled another run, which may come before the
+        # first step of a task begun here: so what must not overtake that step waits for `_turn_over`, not for a run.
         self._awake = False
         assert self.loop is not None
         turn_taken = False
@@ -198,17 +201,30 @@ class LoopThread:
             try:
                 work = self._work.popleft()
             except IndexError:
-                return
-            if turn_taken and not work.takes_a_turn:
-                self._work.appendleft(work)  # it must not overtake what begins in the next turn
                 break
-            turn_taken = turn_taken or work.takes_a_turn
+            if work.takes_a_turn:
+                turn_taken = True
+            elif turn_taken or self._turns:
+                self._work.appendleft(work)
+                break
             try:
                 work.begin()
             except Exception:  # noqa: BLE001 - one poster's mistake must not stop the others' work
                 _log.exception("%s: work from a foreign thread failed", self.name)
-        self._awake = True
-        self.loop.call_soon(self._do_work, context=self._context)
+        if turn_taken:
+            self._turns += 1
+            self.loop.call_soon(self._turn_over, context=self._context)
+        if self._turns:
+            self._awake = True  # `_turn_over` looks again
+        elif self._work:
+            self._awake = True
+            self.loop.call_soon(self._do_work, context=self._context)
+
+    def _turn_over(self) -> None:
+        """The tasks that one run began have made their first step."""
+        self._turns -= 1
+        if not self._turns:
+            self._do_work()
 
     def _refuse_all(self) -> None:
         while True:

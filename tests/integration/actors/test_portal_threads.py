@@ -26,6 +26,14 @@ class _SlowStart(Actor[object]):
         await asyncio.sleep(0.3)
 
 
+class _Log(Actor[int]):
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    async def receive(self, message: int) -> None:
+        self.seen.append(message)
+
+
 def _run(program: str, *, fails_with: str = "") -> str:
     """Run a program of its own and return what it prints."""
     done = subprocess.run(
@@ -251,6 +259,23 @@ def test_a_flood_of_posts_uses_up_neither_the_memory_nor_the_close(monkeypatch: 
     assert system.report is not None
     assert system.report.clean
     assert system.portal.dropped > 0
+
+
+def test_wake_ups_that_cross_change_no_order() -> None:
+    """A post does not overtake the ask before it, however many threads woke the loop in between."""
+    seen: list[int] = []
+
+    recorder = Recorder()
+    with PortalSystem("plant", [worker("a", recorder), ChildSpec(id="log", start=_Log, args=(seen,))]) as system:
+        ref = system.ref("log")
+        system.tell("a", "block")
+        for number in range(0, 1000, 2):
+            system.portal.ask(ref, number)
+            system.tell(ref, number + 1)
+            system.portal._thread.wake()  # as a thread does that submits in this moment
+        recorder.release.set()
+        system.ask(ref, 1000)
+    assert seen == list(range(1001))
 
 
 def test_a_portal_that_is_closed_without_a_start_is_down() -> None:
