@@ -7,6 +7,7 @@ ref names a place in the tree, not an instance: it stays valid over restarts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -265,8 +266,9 @@ class ActorRef(Generic[M]):
         loop = self.cell.system.loop
         if get_ident() == self.cell.thread_id:
             self.cell.drain()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(self.cell.drain)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has closed, and the actor has ended with it
+                loop.call_soon_threadsafe(self.cell.drain)
 
     def kill(self) -> None:
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
@@ -278,8 +280,9 @@ class ActorRef(Generic[M]):
         loop = self.cell.system.loop
         if get_ident() == self.cell.thread_id:
             self.cell.kill()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(self.cell.kill)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has closed, and the actor has ended with it
+                loop.call_soon_threadsafe(self.cell.kill)
 
     async def wait_running(self, *, timeout: float = 5.0) -> None:
         """Return when the actor runs; at once if it does.
