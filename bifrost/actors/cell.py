@@ -93,7 +93,7 @@ class Cell(ABC):
         """True if an ask may run the handler on the asker's stack."""
 
     @abstractmethod
-    def run_now(self, message: Any) -> Any:
+    def run_now(self, message: Any, timeout: float | None) -> Any:
         """Run the handler on the asker's stack until it is done or suspends."""
 
     def drain(self) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bifrost.actors.carrier import NOTHING
 from bifrost.actors.exit_reason import ExitReason, Normal
-from bifrost.actors.inline_deadline import inline_deadline
 from bifrost.actors.links import cut, join
 from bifrost.actors.mailbox import Envelope
 from bifrost.actors.stash import put_aside, take_back
@@ -139,7 +138,8 @@ class ActorContext:
         item = self._incarnation.current
         if type(item) is Envelope:
             return item.expires
-        return None if item is NOTHING else inline_deadline(self._cell)
+        allowed = self._incarnation.allowed
+        return None if item is NOTHING or allowed is None else self._cell.system.loop.time() + allowed
 
     def stash(self) -> None:
         """Put the message in hand aside, to be handled after `unstash_all`; an asker keeps waiting, a ttl runs on.

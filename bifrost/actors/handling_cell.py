@@ -53,6 +53,7 @@ class HandlingCell(MailCell):
         normal = box.normal
         receive = inc.receive or self._arm(inc)
         share = self.scheduler.share
+        inc.allowed = None
         meter = self.system.meter
         try:
             while True:
@@ -161,8 +162,10 @@ class HandlingCell(MailCell):
         """True if an ask may run the handler on the asker's stack: it is idle, and nothing special is to be done."""
         return self.idle and len(self.mailbox) == 0 and self.limit > 0
 
-    def run_now(self, message: Any) -> Any:  # noqa: PLR0915 - every call taken out of it would cost each ask
-        """Handle `message` on the asker's stack until it is done or suspends.
+    def run_now(  # noqa: PLR0915 - every call taken out of it would cost each ask
+        self, message: Any, timeout: float | None
+    ) -> Any:
+        """Handle `message` on the asker's stack until it is done or suspends; its asker waits for `timeout` seconds.
 
         Returns:
             The answer; or the `Envelope` with the answer to wait for, if the handler has suspended.
@@ -190,6 +193,7 @@ class HandlingCell(MailCell):
         carrier.owner = inc
         self.idle = False
         inc.current = message
+        inc.allowed = timeout
         try:
             yielded = inc.context.run(carrier.drive, receive(message))
         except BaseException as error:  # noqa: BLE001 - told to the asker as `ActorCrashed`, below

@@ -74,6 +74,8 @@ class Incarnation:
     ctx: ActorContext | None = None
     asking: Cell | None = None
     """Whose answer the handler waits for, if it does."""
+    allowed: float | None = None
+    """Seconds that the asker waits on whose stack the handler runs; no timer is set before the handler suspends."""
     quiet: asyncio.Future[None] | None = None
     """Done when no handler is in hand any more; for whoever ends the incarnation."""
     ender: asyncio.Task[None] | None = None

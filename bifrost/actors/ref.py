@@ -209,7 +209,7 @@ class ActorRef(Generic[M]):
             and (cell.scheduler.left > 0 or cell.scheduler.renew())
             and (cell.scheduler.top is not None or cell.scheduler.made < cell.scheduler.depth)
         ):
-            answer = cell.run_now(message)
+            answer = cell.run_now(message, timeout)
             if type(answer) is not Envelope:
                 return answer
             reply = answer.reply

@@ -365,7 +365,7 @@ class SupervisorCell(Cell):
         """Never: there is no handler."""
         return False
 
-    def run_now(self, message: Any) -> Any:
+    def run_now(self, message: Any, timeout: float | None) -> Any:
         """Never called."""
         raise ActorError(_NO_MESSAGES.format(path=self.path))
 
