@@ -42,13 +42,21 @@ fix: $(VENV)/.dev ## format and mend what can be mended
 
 setup: $(VENV)/.dev $(VENV)/.native ## only install
 
+# The peers of the actors' benchmark live apart: one of them brings pandas, which other libraries load where they find it.
+PEERS := $(VENV)/peers
+
 $(VENV)/.peers: $(VENV)/.dev
-	$(BIN)/pip install --quiet --group peers
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bifrost-tools.pth"
+	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PEERS)/bin/python -m pip install --quiet --group peers
 	@touch $@
 
-bench-actors: $(VENV)/.peers
+bench-actors: $(VENV)/.peers $(VENV)/.native ## the actor runtime beside OTP, asyncio, pykka, thespian and xoscar; ARGS="--quick --only tell,ask"
+	@$(PEERS)/bin/python -m benchmarks.actors $(ARGS)
 
-bench-%: $(VENV)/.dev $(VENV)/.native ## one benchmark: bench-actors, bench-modbus, bench-footprint, bench-ten-thousand-tags, bench-wal, bench-series
+bench-%: $(VENV)/.dev $(VENV)/.native ## one benchmark: bench-modbus, bench-footprint, bench-ten-thousand-tags, bench-wal, bench-series
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
