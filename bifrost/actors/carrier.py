@@ -4,8 +4,8 @@ In: a coroutine whose first step was made on somebody else's stack, and what tha
 that makes the other steps. A coroutine that never suspends needs no task, and most handlers never do.
 
 The task exists before the first step, because `asyncio.current_task()` must name the same task before and after the
-coroutine suspends: `asyncio.timeout` and `TaskGroup` remember it. A carrier adopts one coroutine at most; one that has
-adopted nothing is used again.
+coroutine suspends: `asyncio.timeout` and `TaskGroup` remember it. A carrier adopts one coroutine at a time, and is used
+again unless somebody knows its task or has cancelled it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bifrost.actors.mailbox import Envelope
     from bifrost.actors.scheduler import Scheduler
 
-__all__ = ["CURRENT_TASKS", "DONE", "NOTHING", "REFERENCES_AT_REST", "Carrier", "swap_current_task"]
+__all__ = ["CURRENT_TASKS", "DONE", "NOTHING", "REFERENCES_AT_REST", "Carrier", "current_carrier", "swap_current_task"]
 
 NOTHING: Final[Any] = type("Nothing", (), {"__slots__": (), "__repr__": lambda _self: "NOTHING"})()
 """Stands where None could be a message."""
@@ -289,6 +289,13 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("a carrier is the coroutine of its own task; await the task")
+
+
+def current_carrier(loop: asyncio.AbstractEventLoop) -> Carrier | None:
+    """The carrier whose task is current on `loop`: its owner's handler or hook runs, not a task beside it."""
+    task = asyncio.current_task(loop)  # without the loop it would be looked up, at the price of an ask
+    coro = None if task is None else task.get_coro()
+    return coro if type(coro) is Carrier else None  # `isinstance` would ask the abstract base class, which takes long
 
 
 def _seen(task: asyncio.Task[None]) -> None:

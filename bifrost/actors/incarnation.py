@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from bifrost.actors.carrier import NOTHING, Carrier
+from bifrost.actors.carrier import NOTHING, Carrier, current_carrier
 from bifrost.actors.exit_reason import ExitReason, Normal
 from bifrost.actors.extras import Extras
 from bifrost.actors.mailbox import Envelope
@@ -125,11 +125,8 @@ class Incarnation:
 
     def is_handling_here(self) -> bool:
         """True if the code that runs is this incarnation's handler or hook, not a task beside it."""
-        task = asyncio.current_task(
-            self.cell.scheduler.loop
-        )  # without the loop it is looked up, at the price of an ask
-        carrier = None if task is None else task.get_coro()
-        return isinstance(carrier, Carrier) and carrier.owner is self
+        carrier = current_carrier(self.cell.scheduler.loop)
+        return carrier is not None and carrier.owner is self
 
     def carried(self, task: asyncio.Task[None]) -> None:
         """The coroutine that `task` carried on is at its end."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from bifrost.actors import events
 from bifrost.actors.await_chain import describe_frame
-from bifrost.actors.carrier import Carrier
+from bifrost.actors.carrier import current_carrier
 
 if TYPE_CHECKING:
     from bifrost.actors.system import ActorSystem
@@ -85,9 +85,8 @@ class LoopGuard:
     def _look(self) -> tuple[str, tuple[str, ...]]:
         """Whose code holds the loop, and where it stands."""
         path = self._system.name
-        task = asyncio.current_task(self._loop)
-        carrier = None if task is None else task.get_coro()
-        if isinstance(carrier, Carrier) and carrier.owner is not None and carrier.owner.ctx is not None:
+        carrier = current_carrier(self._loop)
+        if carrier is not None and carrier.owner is not None and carrier.owner.ctx is not None:
             path = carrier.owner.ctx.path
         frames: list[FrameType] = []
         frame: FrameType | None = sys._current_frames().get(self._thread_id)  # noqa: SLF001 - the documented way

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from bifrost.actors.actor_path import ActorPath
-from bifrost.actors.carrier import Carrier
+from bifrost.actors.carrier import current_carrier
 from bifrost.actors.incarnation import CURRENT, FENCES
 from bifrost.actors.mailbox import Envelope, Lane
 from bifrost.actors.state import ActorState, Delivery
@@ -214,10 +215,9 @@ class ActorRef(Generic[M]):
                 return answer
             reply = answer.reply
             assert reply is not None
-            task = asyncio.current_task(cell.scheduler.loop)
-            carrier = None if task is None else task.get_coro()
-            asker = carrier.owner if type(carrier) is Carrier else None
-            del task, carrier
+            carrier = current_carrier(cell.scheduler.loop)
+            asker = None if carrier is None else carrier.owner
+            del carrier
             try:
                 if timeout is not None:
                     answer.expires = cell.scheduler.deadlines.add(reply, cell.path, timeout)
@@ -263,12 +263,7 @@ class ActorRef(Generic[M]):
         Its restart type decides whether it is started again; what came later waits for that, or becomes dead letters.
         A crash on the way does not cancel it. May be called from any thread; an actor that has ended ignores it.
         """
-        loop = self.cell.system.loop
-        if get_ident() == self.cell.thread_id:
-            self.cell.drain()
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop has closed, and the actor has ended with it
-                loop.call_soon_threadsafe(self.cell.drain)
+        self._on_loop(self.cell.drain)
 
     def kill(self) -> None:
         """End the present incarnation at once, as `exit(Pid, kill)` does; its supervisor decides what follows.
@@ -277,12 +272,14 @@ class ActorRef(Generic[M]):
         tests of one's own tree, and for operators. An actor that is being stopped waits no longer for its handler, its
         queue or its stop hook. May be called from any thread; an actor that has ended ignores it.
         """
-        loop = self.cell.system.loop
+        self._on_loop(self.cell.kill)
+
+    def _on_loop(self, order: Callable[[], None]) -> None:
         if get_ident() == self.cell.thread_id:
-            self.cell.kill()
+            order()
         else:
             with contextlib.suppress(RuntimeError):  # the loop has closed, and the actor has ended with it
-                loop.call_soon_threadsafe(self.cell.kill)
+                self.cell.system.loop.call_soon_threadsafe(order)
 
     async def wait_running(self, *, timeout: float = 5.0) -> None:
         """Return when the actor runs; at once if it does.

@@ -121,9 +121,8 @@ class Scheduler:
         """True if one more call may run on the caller's stack without making it too deep."""
         return self.top is not None or self.made < self.depth
 
-    @property
-    def has_room_now(self) -> bool:
-        """True if a start may run on the caller's stack; takes one from the turn's allowance."""
+    def take_turn_now(self) -> bool:
+        """True if a start may run on the caller's stack: then it is taken from the turn's allowance."""
         if (self.left <= 0 and not self.renew()) or not self.may_nest:
             return False
         self.left -= 1

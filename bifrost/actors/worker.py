@@ -60,7 +60,7 @@ class WorkerCell(HandlingCell):
             self._mailbox.resize(self.spec.mailbox)
         inc = self._inc = Incarnation(self, self.incarnation, self.system.context.copy())
         self.regate()
-        if self.scheduler.has_room_now:
+        if self.scheduler.take_turn_now():
             self._start(inc, again)
         else:
             self.scheduler.add(functools.partial(self._start, inc, again))
