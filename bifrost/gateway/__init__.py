@@ -3,7 +3,7 @@
 In: settings (`read_settings`, `GatewaySettings`). Out: a running `Gateway` whose devices come and go, its tree and its
 figures, and a control socket for the command line. Not here: any protocol, any algorithm.
 
-Layout: `settings*.py`, `sections.py`, `checker.py`, `positions.py` read and check; `tree.py` says what is supervised
+Layout: `settings*.py`, `sections.py` read and check, by `bifrost.core.checking`; `tree.py` says what is supervised
 how; `gateway.py` runs it, `roster.py` its devices; `inspection.py` and `status.py` look at it; `control/` is its door
 for other processes.
 """

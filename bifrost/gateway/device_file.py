@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bifrost.core.checking.mistakes import Mistake, config_error
+from bifrost.core.checking.toml_file import TomlFile
 from bifrost.errors import ConfigError
-from bifrost.gateway.mistakes import Mistake, config_error
-from bifrost.gateway.toml_file import TomlFile
 
 __all__ = ["read_device_table"]
 

@@ -17,12 +17,12 @@ import msgspec
 
 from bifrost.actors import ActorSnapshot, ActorSystem
 from bifrost.bridge.buffering.port import WalPort
+from bifrost.core.checking.checker import problems_of
+from bifrost.core.checking.mistakes import Mistake, config_error
 from bifrost.core.clock import Clock
 from bifrost.errors import ActorError, BifrostError, ConfigError, WalError
 from bifrost.gateway import inspection
-from bifrost.gateway.checker import problems_of
 from bifrost.gateway.device_store import DeviceStore
-from bifrost.gateway.mistakes import Mistake, config_error
 from bifrost.gateway.operations import operations
 from bifrost.gateway.references import LOG_SINK, WAL_SINK, check_references
 from bifrost.gateway.roster import DeviceRoster

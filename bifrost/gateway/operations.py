@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from bifrost.core.checking.checker import check_settings
+from bifrost.core.checking.mistakes import Mistake, config_error
 from bifrost.core.settings import Settings
-from bifrost.gateway.checker import check_settings
 from bifrost.gateway.control.server import Operation
-from bifrost.gateway.mistakes import Mistake, config_error
 from bifrost.gateway.status import DeviceInfo
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from bifrost.core.checking.mistakes import Mistake, nearest
 from bifrost.edge.settings import PipelineSettings
-from bifrost.gateway.mistakes import Mistake, nearest
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["EVERY_DEVICE", "LOG_SINK", "WAL_SINK", "check_references"]

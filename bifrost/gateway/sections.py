@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 from bifrost.bridge.buffering.settings import WalSettings
 from bifrost.bridge.connectors.registry import connector, connector_names
 from bifrost.bridge.delivery import DeliverySettings
+from bifrost.core.checking.checker import check_settings, check_table
+from bifrost.core.checking.mistakes import Mistake, nearest, show_value
+from bifrost.core.checking.positions import Path
 from bifrost.edge.settings import PipelineSettings
 from bifrost.errors import ConfigError
-from bifrost.gateway.checker import check_settings, check_table
-from bifrost.gateway.mistakes import Mistake, nearest, show_value
-from bifrost.gateway.positions import Path
 from bifrost.gateway.references import LOG_SINK, WAL_SINK, check_references
 from bifrost.gateway.settings import (
     NAME_FORM,

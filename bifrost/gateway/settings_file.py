@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from bifrost.core.checking.mistakes import Mistake
+from bifrost.core.checking.toml_file import TomlFile
 from bifrost.errors import ConfigError
-from bifrost.gateway.mistakes import Mistake
 from bifrost.gateway.sections import check_sections
 from bifrost.gateway.settings import GatewaySection, GatewaySettings
-from bifrost.gateway.toml_file import TomlFile
 
 __all__ = ["parse_settings", "read_data_dir", "read_settings"]
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from bifrost.core.checking.mistakes import nearest
 from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ProtocolError
 from bifrost.gateway.control.protocol import (
     MAX_LINE_BYTES,
@@ -25,7 +26,6 @@ from bifrost.gateway.control.protocol import (
     decode_request,
     failure_of,
 )
-from bifrost.gateway.mistakes import nearest
 
 __all__ = ["ControlServer", "Operation"]
 

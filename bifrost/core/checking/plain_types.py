@@ -1,7 +1,7 @@
 """What one msgspec type takes: whether a plain value fits it, and how to say so in words.
 
 In: `msgspec.inspect` types. Out: true or false, and texts such as ``an integer from 1 to 65535``. Not here: walking
-through tables, which is `bifrost.gateway.checker`.
+through tables, which is `bifrost.core.checking.checker`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from bifrost.core.checking.positions import Path
 from bifrost.core.settings import Problem, Settings
-from bifrost.gateway.positions import Path
 
 __all__ = ["remaining_problems"]
 

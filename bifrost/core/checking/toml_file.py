@@ -7,9 +7,9 @@ import tomllib
 from pathlib import Path as FilePath
 from typing import Any
 
+from bifrost.core.checking.mistakes import Mistake, config_error
+from bifrost.core.checking.positions import Positions, locate
 from bifrost.errors import ConfigError
-from bifrost.gateway.mistakes import Mistake, config_error
-from bifrost.gateway.positions import Positions, locate
 
 __all__ = ["MAX_FILE_BYTES", "TomlFile"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bifrost.gateway.positions import Path, locate
+from bifrost.core.checking.positions import Path, locate
 
 TEXT = """\
 # a comment

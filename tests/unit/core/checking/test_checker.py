@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bifrost.core.checking.checker import check_settings, problems_of
+from bifrost.core.checking.mistakes import Mistake
 from bifrost.core.settings import Problem, Settings
 from bifrost.errors import AddressError
-from bifrost.gateway.checker import check_settings, problems_of
-from bifrost.gateway.mistakes import Mistake
 
 
 class Wire(enum.Enum):

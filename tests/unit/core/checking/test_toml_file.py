@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bifrost.core.checking.mistakes import Mistake
+from bifrost.core.checking.toml_file import MAX_FILE_BYTES, TomlFile
 from bifrost.errors import ConfigError
-from bifrost.gateway.mistakes import Mistake
-from bifrost.gateway.toml_file import MAX_FILE_BYTES, TomlFile
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bifrost.core.checking.positions import Path
 from bifrost.errors import ConfigError
-from bifrost.gateway.positions import Path
 
 __all__ = ["Mistake", "config_error", "nearest", "show_path", "show_value"]
 

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from bifrost.core.checking.mistakes import Mistake, nearest, show_value
+from bifrost.core.checking.plain_types import expected, fits, known_words, one_of
+from bifrost.core.checking.positions import Path
+from bifrost.core.checking.salvage import remaining_problems
 from bifrost.core.settings import Problem, Settings
 from bifrost.errors import ConfigError
-from bifrost.gateway.mistakes import Mistake, nearest, show_value
-from bifrost.gateway.plain_types import expected, fits, known_words, one_of
-from bifrost.gateway.positions import Path
-from bifrost.gateway.salvage import remaining_problems
 
 __all__ = ["check_settings", "check_table", "problems_of"]
 
