@@ -1,4 +1,4 @@
-"""Clients and servers written in JavaScript: partners that share no line with bifrost, installed once at pinned versions."""
+"""Clients and servers written in JavaScript: partners that share no line with bifrost, at pinned versions."""
 
 from __future__ import annotations
 
