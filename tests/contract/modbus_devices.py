@@ -15,8 +15,8 @@ from bifrost.core.clock import Clock
 from bifrost.core.value import Value
 from bifrost.plc import Area, DataType, Tag
 from bifrost.plc.drivers.base import Driver
-from bifrost.plc.modbus.driver import ModbusTcpDriver
 from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 from bifrost.plc.sim import Fault, FaultPlan, ModbusTcpServer, RegisterBank
 from bifrost.testing import DriverContract
 from tests.integration.libmodbus import LibmodbusServer, missing_for_libmodbus, serve_libmodbus

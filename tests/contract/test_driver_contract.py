@@ -14,9 +14,9 @@ from bifrost.core.value import Value
 from bifrost.errors import BifrostError, ConfigError, DeviceFault, LinkError, NotConnected, WriteError
 from bifrost.plc import Tag, register_protocol
 from bifrost.plc.drivers.base import DeviceInfo, Driver, ProtocolSpec, Readings, WriteItem
-from bifrost.plc.modbus.driver import ModbusTcpDriver
 from bifrost.plc.modbus.plan import ModbusReadPlan
 from bifrost.plc.modbus.protocol import MODBUS_TCP
+from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 from bifrost.testing import driver_contract
 from bifrost.testing.driver_contract import DriverContract
 from tests.contract.catching import expect_caught, promises_of

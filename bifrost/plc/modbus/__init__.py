@@ -5,7 +5,7 @@ In: tags and values. Out: readings. Not here: the codec itself (`native/codec`),
 """
 
 from bifrost.plc.modbus.address import Area, ModbusAddress, parse_modbus_address
-from bifrost.plc.modbus.driver import ModbusTcpDriver
 from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 
 __all__ = ["Area", "ModbusAddress", "ModbusSettings", "ModbusTcpDriver", "parse_modbus_address"]

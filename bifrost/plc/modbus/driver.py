@@ -1,12 +1,13 @@
-"""Modbus TCP as a driver: blocks in, values with a status each out.
+"""Modbus as a driver, on any link: blocks in, values with a status each out.
 
-In: plans and write items. Out: readings. Not here: reconnecting, polling, actors.
+In: plans and write items. Out: readings. Not here: reconnecting, polling, actors, and how a link is opened
+(`bifrost.plc.modbus.tcp_driver`).
 Obeys: V1.1b3 sections 6 and 7.
 """
 
 from __future__ import annotations
 
-import asyncio
+import abc
 from collections.abc import Callable, Mapping, Sequence
 
 from bifrost._native import modbus_decode_answer, modbus_frame
@@ -15,51 +16,60 @@ from bifrost.core.value import Value
 from bifrost.errors import BifrostError, LinkError, LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Readings, WriteItem
+from bifrost.plc.modbus.exchanging import Lease, Link, Tally
 from bifrost.plc.modbus.faults import status_of
-from bifrost.plc.modbus.link import ModbusLink
 from bifrost.plc.modbus.plan import ModbusReadPlan
 from bifrost.plc.modbus.repair import Repair, spread
-from bifrost.plc.modbus.settings import ModbusSettings
-from bifrost.plc.modbus.units import UnitHealth
+from bifrost.plc.modbus.settings import ModbusDeviceSettings
 from bifrost.plc.modbus.writing import encode_write_item
 
-__all__ = ["ModbusTcpDriver"]
+__all__ = ["ModbusDriver"]
 
 _HOLES_KEPT = 300.0
 
 
-class ModbusTcpDriver:
-    """One Modbus TCP link; see `bifrost.plc.drivers.base.Driver` for the contract."""
+class ModbusDriver(abc.ABC):
+    """One user of one link; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
     capabilities = Capabilities(max_in_flight=1, max_read_words=125, max_read_bits=2000)
 
-    def __init__(self, settings: ModbusSettings, clock: Clock) -> None:
+    def __init__(self, settings: ModbusDeviceSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._link: ModbusLink | None = None
-        self._health = UnitHealth(probe_interval=settings.probe_interval)
+        self._lease: Lease | None = None
+        self._link: Link | None = None
+        self._tally = Tally()
         self._faults = 0
         self._malformed = 0
+
+    @abc.abstractmethod
+    async def _open(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> Lease:
+        """Open a link, or take a share in one that is open.
+
+        Raises:
+            LinkError: not reachable within `timeout` seconds.
+        """
 
     @property
     def degraded(self) -> bool:
         """True while a unit is silent."""
-        return self._health.troubled
+        link = self._link
+        return link is not None and link.health.troubled
 
     def counters(self) -> Mapping[str, int]:
         """Requests, answers of each sort, and what was dropped."""
         link = self._link
         if link is None:
             return {}
+        tally = self._tally
         return {
-            "requests": link.requests,
-            "timeouts": link.timeouts,
-            "late_answers": link.late,
-            "misaddressed_answers": link.misaddressed,
+            "requests": tally.requests,
+            "timeouts": tally.timeouts,
+            **link.counters(),
             "exceptions": self._faults,
             "malformed_answers": self._malformed,
             # A histogram of round trips: each bucket reaches up to twice the one before.
-            **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(link.rtt) if times},
+            **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(tally.rtt) if times},
         }
 
     def plan(self, tags: Sequence[Tag]) -> ModbusReadPlan:
@@ -72,30 +82,22 @@ class ModbusTcpDriver:
         return encode_write_item(tag, value, unit=self._settings.unit_id, byte_order=self._settings.order)
 
     async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
-        """Open the TCP link."""
-        loop = asyncio.get_running_loop()
-        host, port = self._settings.host, self._settings.port
-        try:
-            async with asyncio.timeout(timeout):
-                _, link = await loop.create_connection(lambda: ModbusLink(loop, on_lost), host, port)
-        except TimeoutError:
-            raise LinkTimeout(f"no link to {host} port {port} within {timeout} s") from None
-        except OSError as error:
-            raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
-        self._link = link
-        return DeviceInfo(endpoint=f"{host}:{port}")
+        """Open the link."""
+        lease = await self._open(timeout=timeout, on_lost=on_lost)
+        self._lease, self._link, self._tally = lease, lease.link, lease.tally
+        return DeviceInfo(endpoint=self._settings.endpoint)
 
     async def aclose(self) -> None:
         """End the link; idempotent."""
-        if self._link is not None:
-            await self._link.aclose()
+        if self._lease is not None:
+            await self._lease.aclose()
 
     async def read(self, plan: ModbusReadPlan, *, timeout: float) -> Readings:
         """Read every block of the plan; one block's trouble is not another's."""
         link = self._live()
         if plan.refused and self._clock.monotonic() >= plan.ask_again_at:
             plan.forget()
-        health = self._health
+        health, tally = link.health, self._tally
         values: list[Value] = [None] * plan.total
         errors: dict[int, BifrostError] = dict(plan.refused) if plan.refused else {}
         repair: Repair | None = None
@@ -104,18 +106,18 @@ class ModbusTcpDriver:
                 if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
                     spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
                     continue
-                block.decode(await link.exchange(block.frame, block.unit, timeout), values)
+                block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
                 if health.troubled:
                     health.answered(block.unit)
                 else:
                     health.last_good = block.unit
             except BifrostError as error:
                 if repair is None:
-                    repair = Repair(link, health, values, errors, timeout=timeout, clock=self._clock)
+                    repair = Repair(link, tally, values, errors, timeout=timeout, clock=self._clock)
                 await repair.settle(block, error)
         if repair is not None:
             self._learn(plan, repair)
-            if health.link_is_dead:
+            if self._lease is not None and self._lease.link_is_dead:
                 # Accepted, but dead: nobody answers. A new link is the only cure for a half-open one.
                 text = f"the link was given up after {health.bad_in_a_row} requests in vain: {repair.unanswered}"
                 gone = NotConnected(text)
@@ -135,7 +137,7 @@ class ModbusTcpDriver:
             return modbus_frame(transaction, item.unit, item.request)
 
         try:
-            modbus_decode_answer(item.request, await link.exchange(frame, item.unit, timeout))
+            modbus_decode_answer(item.request, await link.exchange(frame, item.unit, timeout, self._tally))
         except (LinkError, ProtocolError) as error:
             if not sent:
                 raise
@@ -143,7 +145,7 @@ class ModbusTcpDriver:
             raise WriteError(text, unknown_outcome=True) from error
         except ModbusFault:
             self._faults += 1
-            self._health.answered(item.unit)
+            link.health.answered(item.unit)
             raise
 
     def _learn(self, plan: ModbusReadPlan, repair: Repair) -> None:
@@ -152,7 +154,7 @@ class ModbusTcpDriver:
         if repair.refusals or repair.barriers:
             plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
 
-    def _live(self) -> ModbusLink:
+    def _live(self) -> Link:
         link = self._link
         if link is None or not link.connected:
             raise NotConnected("the link to the device is down")

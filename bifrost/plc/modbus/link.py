@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from bifrost._native import ModbusFramer
 from bifrost.errors import BifrostError, LinkTimeout, NotConnected, ProtocolError
+from bifrost.plc.modbus.exchanging import Frame, Tally
+from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["ModbusLink"]
 
@@ -27,19 +29,22 @@ class ModbusLink(asyncio.Protocol):
 
     Attributes:
         connected: false before the link is up and for good after it ended.
+        health: which of its units are silent.
+        writing: held by whoever writes.
+        max_in_flight: 1.
         late: answers dropped because nobody waited for them any more, or never had.
         misaddressed: answers dropped because their unit id was another's.
-        timeouts: requests that got no answer in time.
-        rtt: requests answered by round-trip time; index n counts 2**(n-1) to 2**n - 1 microseconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[BifrostError], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[BifrostError], None], health: UnitHealth
+    ) -> None:
         self.connected = False
+        self.health = health
+        self.writing = asyncio.Lock()
+        self.max_in_flight = 1
         self.late = 0
         self.misaddressed = 0
-        self.timeouts = 0
-        self.requests = 0
-        self.rtt = [0] * 32
         self._loop = loop
         self._on_lost: Callable[[BifrostError], None] | None = on_lost
         self._framer = ModbusFramer()
@@ -55,13 +60,18 @@ class ModbusLink(asyncio.Protocol):
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def exchange(self, frame: Callable[[int], bytes], unit: int, timeout: float) -> bytes:
+    def counters(self) -> Mapping[str, int]:
+        """Answers that were nobody's."""
+        return {"late_answers": self.late, "misaddressed_answers": self.misaddressed}
+
+    async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
         """Send one request and wait for its answer.
 
         Args:
             frame: makes the whole request from a transaction id.
             unit: whose answer is meant.
             timeout: seconds from sending to the answer.
+            tally: counts for the user who asks.
 
         Returns:
             The answer's PDU.
@@ -92,10 +102,14 @@ class ModbusLink(asyncio.Protocol):
             elif timer.when() > deadline:
                 timer.cancel()
                 self._timer = loop.call_at(deadline, self._expire)
-            self.requests += 1
+            tally.requests += 1
             transport.write(frame(transaction))
-            pdu = await waiter
-            self.rtt[int((loop.time() - sent) * 1e6).bit_length() & 31] += 1
+            try:
+                pdu = await waiter
+            except LinkTimeout:
+                tally.timeouts += 1
+                raise
+            tally.rtt[int((loop.time() - sent) * 1e6).bit_length() & 31] += 1
             return pdu
         finally:
             self._waiter = None
@@ -104,6 +118,30 @@ class ModbusLink(asyncio.Protocol):
                 self._pass_turn()
             else:
                 self._busy = False
+
+    async def announce(self, frame: Frame, tally: Tally) -> None:
+        """Send one request that nobody answers, in its turn.
+
+        Raises:
+            NotConnected: the link is gone; nothing was sent.
+        """
+        if self._busy:
+            await self._wait_turn()
+        self._busy = True
+        try:
+            if self._transport is None:
+                raise NotConnected("the link to the device is down")
+            self._transaction = transaction = (self._transaction + 1) & 0xFFFF
+            tally.requests += 1
+            self._transport.write(frame(transaction))
+        finally:
+            self._give_turn_up()
+
+    def _give_turn_up(self) -> None:
+        if self._queue:
+            self._pass_turn()
+        else:
+            self._busy = False
 
     async def _wait_turn(self) -> None:
         turn = self._loop.create_future()
@@ -132,7 +170,6 @@ class ModbusLink(asyncio.Protocol):
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._expire)
             return
-        self.timeouts += 1
         waiter.set_exception(LinkTimeout(f"unit {self._unit} did not answer in time"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

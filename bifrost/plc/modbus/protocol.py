@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bifrost.plc.drivers.base import ProtocolSpec
 from bifrost.plc.modbus.address import parse_modbus_address
-from bifrost.plc.modbus.driver import ModbusTcpDriver
 from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 
 __all__ = ["MODBUS_TCP"]
 

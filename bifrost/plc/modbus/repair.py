@@ -12,9 +12,8 @@ from bifrost._native import ModbusBlock
 from bifrost.core.clock import Clock
 from bifrost.core.value import Value
 from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected
+from bifrost.plc.modbus.exchanging import Link, Tally
 from bifrost.plc.modbus.faults import BUSY_CODES, REFUSED_CODES
-from bifrost.plc.modbus.link import ModbusLink
-from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["Repair", "spread"]
 
@@ -39,8 +38,8 @@ class Repair:
 
     def __init__(
         self,
-        link: ModbusLink,
-        health: UnitHealth,
+        link: Link,
+        tally: Tally,
         values: list[Value],
         errors: dict[int, BifrostError],
         *,
@@ -53,7 +52,8 @@ class Repair:
         self.malformed = 0
         self.unanswered: BifrostError | None = None
         self._link = link
-        self._health = health
+        self._tally = tally
+        self._health = link.health
         self._values = values
         self._errors = errors
         self._timeout = timeout
@@ -88,7 +88,7 @@ class Repair:
 
     async def _ask(self, block: ModbusBlock) -> BifrostError | None:
         try:
-            block.decode(await self._link.exchange(block.frame, block.unit, self._timeout), self._values)
+            block.decode(await self._link.exchange(block.frame, block.unit, self._timeout, self._tally), self._values)
         except BifrostError as error:
             return error
         self._health.answered(block.unit)

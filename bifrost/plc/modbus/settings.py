@@ -1,4 +1,4 @@
-"""What a settings file says about a Modbus TCP device.
+"""What a settings file says about a Modbus device.
 
 In: one table of the file. Out: checked options, and tags whose addresses were understood, before any I/O.
 """
@@ -14,15 +14,13 @@ from bifrost.plc.datatypes import ByteOrder
 from bifrost.plc.modbus.plan import ReadLimits
 from bifrost.plc.settings import DeviceSettings
 
-__all__ = ["ModbusSettings"]
+__all__ = ["ModbusDeviceSettings", "ModbusSettings"]
 
 
-class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One Modbus TCP device.
+class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all Modbus devices have in common, whatever carries their requests.
 
     Attributes:
-        host: name or address.
-        port: TCP port, 1 to 65535; default 502.
         unit_id: unit that tags belong to unless they name another, 0 to 255; default 1.
         byte_order: order of tags that name none; default ABCD.
         max_gap: unwanted registers that are read to save a request, 0 to 124; default 8.
@@ -32,8 +30,6 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
         probe_interval: seconds between two attempts to reach a unit that is silent while others answer; default 5.
     """
 
-    host: str
-    port: int = 502
     unit_id: int = 1
     byte_order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
     max_gap: int = 8
@@ -41,6 +37,11 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
     max_registers: int = 125
     max_bits: int = 2000
     probe_interval: float = 5.0
+
+    @property
+    def endpoint(self) -> str:
+        """Where the device is, for people."""
+        return self.protocol
 
     @property
     def order(self) -> ByteOrder:
@@ -57,22 +58,10 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
             "max_bits": self.max_bits,
         }
 
-    @property
-    def endpoint(self) -> str:
-        """Host and port."""
-        return f"{self.host}:{self.port}"
-
     def problems(self) -> Iterable[Problem]:
         """Ranges, and what the tags say."""
         yield from super().problems()
-        try:
-            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
-        except UnicodeError:
-            usable = False
-        if not usable:
-            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
         ranges = {
-            "port": (1, 65535),
             "unit_id": (0, 255),
             "max_gap": (0, 124),
             "max_gap_bits": (0, 1999),
@@ -99,3 +88,32 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_f
             if words > self.max_registers:
                 text = f"one value takes {words} registers, but max_registers is {self.max_registers}"
                 yield Problem(("tags", index), text)
+
+
+class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Modbus TCP device.
+
+    Attributes:
+        host: name or address.
+        port: TCP port, 1 to 65535; default 502.
+    """
+
+    host: str
+    port: int = 502
+
+    @property
+    def endpoint(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
+    def problems(self) -> Iterable[Problem]:
+        """Host and port, and what all Modbus devices check."""
+        yield from super().problems()
+        try:
+            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
+        except UnicodeError:
+            usable = False
+        if not usable:
+            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
+        if not 1 <= self.port <= 65535:
+            yield Problem(("port",), f"expected port from 1 to 65535, got {self.port}")
