@@ -1,0 +1,68 @@
+"""What `bifrost.plc` costs and how steadily it polls, beside what each figure is held against.
+
+Every ratio stands beside a rival that was measured in the same run, in alternating rounds; servers run in processes of
+their own; garbage is collected as ever. The table says for each figure the bar, what was measured, how it spread over
+the rounds, and whether the bar was reached.
+
+Run: ``python -m benchmarks.plc [--quick] [--only single,mixed] [--json FILE] [--strict]``. With ``--strict`` the exit
+code is 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from benchmarks._plc_mixed import mixed_rows
+from benchmarks._plc_single import single_rows
+from benchmarks._plc_table import Length, Row, markdown
+from benchmarks._report import heading
+
+__all__ = ["main"]
+
+_PARTS: Final[Mapping[str, Callable[[Length], list[Row]]]] = {
+    "single": single_rows,
+    "mixed": mixed_rows,
+}
+
+
+def parts(text: str) -> list[str]:
+    """The parts that are asked for."""
+    wanted = text.split(",")
+    unknown = [part for part in wanted if part not in _PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no part {unknown[0]!r}; there are {', '.join(_PARTS)}")
+    return wanted
+
+
+def main() -> int:
+    """Measure and print; 0 unless `--strict` and a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few rounds and phases of 10 s; for a first impression")
+    parser.add_argument("--only", type=parts, default=list(_PARTS), help=f"some of {','.join(_PARTS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file too")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed")
+    options = parser.parse_args()
+    length = Length(quick=options.quick)
+    head = heading(f"bifrost.plc{', quick' if options.quick else ''}")
+    print(f"```\n{head}\n```\n", flush=True)
+    rows: list[Row] = []
+    for part in options.only:
+        begun = time.perf_counter()
+        rows += _PARTS[part](length)
+        print(f"{part}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    print(markdown(rows))
+    if options.json is not None:
+        options.json.write_text(json.dumps({"head": head, "rows": [row.as_json() for row in rows]}, indent=1))
+    missed = sum(row.reached is False for row in rows)
+    print(f"\nbars reached: {sum(row.reached is True for row in rows)}, missed: {missed}")
+    return 1 if options.strict and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
