@@ -5,6 +5,7 @@ In: register banks, signals, fault plans. Out: Modbus TCP that any client can ta
 
 from bifrost.plc.sim.bank import RegisterBank, WriteRecord
 from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
+from bifrost.plc.sim.framing import Framing
 from bifrost.plc.sim.server import ModbusTcpServer, ServerCounters
 from bifrost.plc.sim.signals import Constant, Counter, Noise, Replay, Signal, Sine, Square, Sum
 
@@ -13,6 +14,7 @@ __all__ = [
     "Counter",
     "Fault",
     "FaultPlan",
+    "Framing",
     "Injection",
     "ModbusTcpServer",
     "Noise",

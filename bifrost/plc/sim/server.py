@@ -1,73 +1,49 @@
 """A simulated device on a real TCP port: request frames in, answers (or what a fault plan makes of them) out.
 
-Serves any Modbus TCP client: functions 1 to 6, 15 and 16. Not here: the registers (`bank`), the faults (`faults`).
+Serves any client of Modbus TCP, or of RTU over TCP. Not here: what a request means (`device`), the registers (`bank`).
 
-Obeys: MODBUS Messaging on TCP/IP V1.0b; V1.1b3 sections 6 and 7.
+Obeys: MODBUS Messaging on TCP/IP V1.0b.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from bifrost._native import (
-    modbus_decode_request,
-    modbus_encode_bits,
-    modbus_encode_exception,
-    modbus_encode_registers,
-    modbus_encode_write,
-)
-from bifrost.errors import ConfigError, LinkTimeout, ModbusFault
-from bifrost.plc.modbus.address import Area
+from bifrost.errors import ConfigError, LinkTimeout
 from bifrost.plc.sim.bank import RegisterBank
-from bifrost.plc.sim.faults import FaultPlan, Injection
+from bifrost.plc.sim.device import ModbusDevice, ServerCounters
+from bifrost.plc.sim.faults import FaultPlan
+from bifrost.plc.sim.framing import Framing
 from bifrost.plc.sim.session import Session
 
 __all__ = ["ModbusTcpServer", "ServerCounters"]
 
-_READS = {area.function: area for area in Area}
-_WRITES = {5: Area.COIL, 6: Area.HOLDING, 15: Area.COIL, 16: Area.HOLDING}
-_NO_SUCH_UNIT = 11
+_FRAMINGS = {"mbap": Framing.TCP, "rtu": Framing.RTU_OVER_TCP}
 
 
-@dataclasses.dataclass(slots=True)
-class ServerCounters:
-    """What a server has seen since it was made.
-
-    Attributes:
-        connections: connections accepted, those turned away included.
-        turned_away: connections closed at once because `max_clients` were there.
-        requests: request frames.
-        exceptions: requests answered with an exception.
-        injected: requests that met a fault.
-        broken: connections ended because the client's bytes were no Modbus TCP.
-    """
-
-    connections: int = 0
-    turned_away: int = 0
-    requests: int = 0
-    exceptions: int = 0
-    injected: int = 0
-    broken: int = 0
-
-
-class ModbusTcpServer:
-    """A device, or several behind one gateway address, that serves Modbus TCP.
+class ModbusTcpServer(ModbusDevice):
+    """A device, or several behind one gateway address, that serves Modbus TCP, or RTU over TCP.
 
     Use it as ``async with``, or call `start` and `stop`; a stopped server can be started again and keeps its port.
 
     Args:
-        banks: one bank that answers for every unit id, or a bank for each unit id; other ids get exception 11.
+        banks: one bank that answers for every unit id, or a bank for each unit id. For other ids Modbus TCP answers
+            with exception 11; in RTU nobody answers.
         host: address to listen on.
         port: TCP port; 0 lets the system choose, `port` then tells.
+        framing: ``mbap`` is Modbus TCP; ``rtu`` sends unit id and CRC instead of the header, as serial servers do.
         faults: what goes wrong; None means nothing. May be replaced at any time through the attribute.
-        max_clients: connections served at the same time; further ones are accepted and closed at once. None: no limit.
+        identification: objects of function 43/14 by number, such as ``{0: "Acme", 1: "P-100", 2: "1.4"}``; None refuses
+            the function.
+        broadcast: a write to unit 0 acts on every bank and is not answered. None: in RTU only.
+        max_clients: connections served at the same time. None: no limit.
+        when_full: what happens to further ones: accepted and closed at once, or accepted and never answered.
 
     Raises:
-        ConfigError: no bank, or a unit id outside 0..255.
+        ConfigError: no bank, a unit id outside 0..255, or an unknown framing.
     """
 
     def __init__(
@@ -76,25 +52,27 @@ class ModbusTcpServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        framing: Literal["mbap", "rtu"] = "mbap",
         faults: FaultPlan | None = None,
+        identification: Mapping[int, str | bytes] | None = None,
+        broadcast: bool | None = None,
         max_clients: int | None = None,
+        when_full: Literal["close", "silence"] = "close",
     ) -> None:
-        units = dict(banks) if isinstance(banks, Mapping) else {}
-        if isinstance(banks, Mapping) and not units:
-            raise ConfigError("banks: expected at least one unit, got none")
-        if wrong := [unit for unit in units if not 0 <= unit <= 255]:
-            raise ConfigError(f"banks: expected unit ids 0..255, got {wrong[0]}")
-        self._units = units
-        self._any_unit = None if isinstance(banks, Mapping) else banks
+        if framing not in _FRAMINGS:
+            raise ConfigError(f"framing: expected mbap or rtu, got {framing!r}")
+        super().__init__(
+            banks,
+            framing=_FRAMINGS[framing],
+            faults=faults,
+            identification=identification,
+            broadcast=broadcast,
+            max_clients=max_clients,
+        )
         self._server: asyncio.Server | None = None
-        self._sessions: set[Session] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._max_clients = max_clients
+        self._silent_when_full = when_full == "silence"
         self.host = host
         self.port = port
-        self.faults = faults
-        self.counters = ServerCounters()
 
     async def start(self) -> None:
         """Listen. Does nothing if it listens already.
@@ -105,7 +83,7 @@ class ModbusTcpServer:
         if self._server is not None:
             return
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Session(self), self.host, self.port)
+        self._server = await loop.create_server(self._session, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self, *, reset: bool = False, timeout: float = 1.0) -> None:
@@ -130,16 +108,6 @@ class ModbusTcpServer:
         except TimeoutError as exc:
             raise LinkTimeout(f"{len(self._sessions)} connections still open after {timeout:g} s") from exc
 
-    def drop_clients(self, *, reset: bool = True) -> None:
-        """End every connection at once, by RST or by FIN, and go on listening."""
-        for session in list(self._sessions):
-            session.drop(reset=reset)
-
-    @property
-    def clients(self) -> int:
-        """Connections that are open now."""
-        return len(self._sessions)
-
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -149,52 +117,5 @@ class ModbusTcpServer:
     ) -> None:
         await self.stop()
 
-    def opened(self, session: Session) -> bool:
-        """Take a new connection, or say no."""
-        self.counters.connections += 1
-        self._sessions.add(session)
-        self._idle.clear()
-        if self._max_clients is not None and len(self._sessions) > self._max_clients:
-            self.counters.turned_away += 1
-            return False
-        return True
-
-    def closed(self, session: Session) -> None:
-        """Forget a connection that ended."""
-        self._sessions.discard(session)
-        if not self._sessions:
-            self._idle.set()
-
-    def broke(self) -> None:
-        """Count a connection whose bytes were no Modbus TCP."""
-        self.counters.broken += 1
-
-    def next_injection(self) -> Injection | None:
-        """Count a request and take the fault that it meets."""
-        self.counters.requests += 1
-        injection = None if self.faults is None else self.faults.next_injection()
-        self.counters.injected += injection is not None
-        return injection
-
-    def serve(self, unit: int, pdu: bytes) -> bytes:
-        """Act on a request and return the PDU of the answer."""
-        bank = self._units.get(unit, self._any_unit)
-        if bank is None:
-            return self.refuse(pdu, _NO_SUCH_UNIT)
-        try:
-            request = modbus_decode_request(pdu)
-            function, address = request.function, request.address
-            if request.is_write:
-                bank.write(_WRITES[function], address, [int(value) for value in request.values])
-                return modbus_encode_write(request)
-            values = bank.read(_READS[function], address, request.quantity)
-        except ModbusFault as fault:
-            return self.refuse(pdu, fault.code)
-        if function <= 2:
-            return modbus_encode_bits(function, [value != 0 for value in values])
-        return modbus_encode_registers(function, values)
-
-    def refuse(self, pdu: bytes, code: int) -> bytes:
-        """Return the PDU of an exception answer."""
-        self.counters.exceptions += 1
-        return modbus_encode_exception(pdu[0], code)
+    def _session(self) -> Session:
+        return Session(self, self.framing, silent=self._silent_when_full)

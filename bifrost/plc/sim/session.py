@@ -1,6 +1,6 @@
-"""One connection to a simulated device: bytes in, disturbed answers out, in order.
+"""One link to a simulated device: bytes in, disturbed answers out, in order.
 
-Not here: what the answers are (`server`), what faults do to them (`disturbance`).
+Not here: what the answers are (`device`), what faults do to them (`disturbance`), sockets and serial lines.
 """
 
 from __future__ import annotations
@@ -11,36 +11,49 @@ import socket
 import struct
 import sys
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
-from bifrost._native import ModbusFramer, modbus_frame
+from bifrost._native import ModbusFramer
 from bifrost.errors import ProtocolError
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence, disturb
+from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence, disturb
 from bifrost.plc.sim.faults import Fault, Injection
+from bifrost.plc.sim.framing import Frame, Framing
+from bifrost.plc.sim.rtu_requests import RtuRequests
 
 __all__ = ["Session", "SessionOwner"]
 
 _LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
 
+_REFUSED = frozenset({Fault.EXCEPTION, Fault.EXCEPTION_LENGTH})
+
 
 class SessionOwner(Protocol):
-    """What a connection asks of its server."""
+    """What a link asks of its server."""
 
     def opened(self, session: Session) -> bool:
-        """Take a new connection, or say no."""
+        """Take a new link, or say no: it is then closed, or kept in silence."""
         ...
 
     def closed(self, session: Session) -> None:
-        """Forget a connection that ended."""
+        """Forget a link that ended."""
         ...
 
     def broke(self) -> None:
-        """Count a connection whose bytes were no Modbus TCP."""
+        """Count a link whose bytes were no Modbus."""
         ...
 
     def next_injection(self) -> Injection | None:
         """Count a request and take the fault that it meets."""
+        ...
+
+    def is_broadcast(self, unit: int) -> bool:
+        """Tell whether a request to this unit is for all of them, and answered by none."""
+        ...
+
+    def serves(self, unit: int) -> bool:
+        """Tell whether a request to this unit is answered at all: on a bus, not by anybody else."""
         ...
 
     def serve(self, unit: int, pdu: bytes) -> bytes:
@@ -53,28 +66,36 @@ class SessionOwner(Protocol):
 
 
 class Session(asyncio.Protocol):
-    """One connection. Actions run in order; a pause holds back everything behind it."""
+    """One link. Actions run in order; a pause holds back everything behind it."""
 
-    def __init__(self, server: SessionOwner) -> None:
+    def __init__(self, server: SessionOwner, framing: Framing = Framing.TCP, *, silent: bool = False) -> None:
         self._server = server
+        self._framing = framing
         self._framer = ModbusFramer()
+        self._requests = RtuRequests()
         self._actions: deque[Action] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._held: Hold | None = None
+        self._release: asyncio.TimerHandle | None = None
         self._silent = False
+        self._silent_when_full = silent
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Announce the connection; turned away, it ends at once."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        """Announce the link; turned away, it ends at once, or is never answered."""
+        self._transport = transport  # type: ignore[assignment]  # the servers make two-way transports only
         if not self._server.opened(self):
-            transport.close()
+            if self._silent_when_full:
+                self._silent = True
+            else:
+                transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything that was still to be sent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._release):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._release = self._held = None
         self._actions.clear()
         self._transport = None
         self._server.closed(self)
@@ -91,9 +112,12 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take requests, whole or in pieces."""
+        if self._framing.has_crc:
+            # What is no frame of RTU is noise on the line: it is skipped, never an end.
+            self._take_all((0, unit, pdu) for unit, pdu in self._requests.feed(data))
+            return
         try:
-            for transaction, unit, pdu in self._framer.feed(data):
-                self._take(transaction, unit, pdu)
+            self._take_all(self._framer.feed(data))
         except ProtocolError:
             self._broken()
         else:
@@ -101,7 +125,7 @@ class Session(asyncio.Protocol):
                 self._broken()
 
     def drop(self, *, reset: bool) -> None:
-        """End the connection, by RST or by FIN after what was written."""
+        """End the link, by RST or by FIN after what was written."""
         if self._transport is None:
             return
         if not reset:
@@ -117,15 +141,26 @@ class Session(asyncio.Protocol):
         self._server.broke()
         self.drop(reset=True)
 
-    def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
+    def _take_all(self, requests: Iterable[tuple[int, int, bytes]]) -> None:
+        for transaction, unit, pdu in requests:
+            self._take(Frame(self._framing, transaction, unit, pdu))
+
+    def _take(self, request: Frame) -> None:
         if self._silent:
             return
-        injection = self._server.next_injection()
-        if injection is not None and injection.fault is Fault.EXCEPTION:
-            answer = self._server.refuse(pdu, injection.code)
+        server, unit, pdu = self._server, request.unit, request.pdu
+        if server.is_broadcast(unit):
+            server.serve(unit, pdu)
+            return
+        if not server.serves(unit):
+            return
+        injection = server.next_injection()
+        if injection is not None and injection.fault in _REFUSED:
+            answer = server.refuse(pdu, injection.code)
         else:
-            answer = self._server.serve(unit, pdu)
-        self._actions.extend(disturb(injection, modbus_frame(transaction, unit, answer)))
+            answer = server.serve(unit, pdu)
+        frame = Frame(self._framing, request.transaction, unit, answer).encode()
+        self._actions.extend(disturb(injection, frame, self._framing, request=request.encode()))
         if self._timer is None:
             self._run()
 
@@ -134,7 +169,11 @@ class Session(asyncio.Protocol):
         while self._actions and self._transport is not None and not self._transport.is_closing():
             match self._actions.popleft():
                 case Send(frame):
-                    self._transport.write(frame)
+                    self._send(self._transport, frame)
+                case Hold(seconds=seconds) as hold:
+                    self._let_go()
+                    self._held = hold
+                    self._release = asyncio.get_running_loop().call_later(seconds, self._let_go)
                 case Pause(seconds):
                     self._timer = asyncio.get_running_loop().call_later(seconds, self._run)
                     return
@@ -143,3 +182,22 @@ class Session(asyncio.Protocol):
                 case Silence():
                     self._silent = True
                     self._actions.clear()
+
+    def _send(self, transport: asyncio.Transport, frame: bytes) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            transport.write(frame)
+        elif held.joined:
+            transport.write(held.frame + frame)
+        else:
+            transport.write(frame)
+            transport.write(held.frame)
+
+    def _let_go(self) -> None:
+        """Send what waited for a next answer that did not come."""
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
+        held, self._held = self._held, None
+        if held is not None and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(held.frame)
