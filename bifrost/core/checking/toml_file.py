@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bifrost.core.checking.mistakes import Mistake, config_error
-from bifrost.core.checking.positions import Positions, locate
+from bifrost.core.checking.positions import Path, Positions, locate
 from bifrost.errors import ConfigError
 
 __all__ = ["MAX_FILE_BYTES", "TomlFile"]
@@ -63,6 +63,10 @@ class TomlFile:
         found = [*self._mistakes, *mistakes]
         if found:
             raise config_error(self.origin, [self._placed(mistake) for mistake in found])
+
+    def line_of(self, path: Path) -> int | None:
+        """Tell the line of a key, or of the nearest table around it."""
+        return self._located().line(path)
 
     def _placed(self, mistake: Mistake) -> Mistake:
         if mistake.line is not None or not mistake.path:
