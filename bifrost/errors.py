@@ -4,13 +4,18 @@
 BifrostError
 ├── ConfigError                 no: mend the settings. Also a ValueError; `.mistakes` lists all of them
 │   ├── AddressError            the address form is wrong; the text names the right one
-│   └── DataTypeError           the value or type does not fit the tag
+│   ├── DataTypeError           the value or type does not fit the tag
+│   └── PluginError             a plug-in is broken: mend or remove it; others are not affected
 ├── LinkError                   yes, later: the other end is not reachable
 │   ├── NotConnected            no link at the moment
+│   │   └── ClosedError         no: it was closed on purpose; make a new one
 │   └── LinkTimeout             asked, no answer by the deadline
 ├── ProtocolError               no: what came contradicts the standard; close the link
 ├── DeviceFault                 ask the device: it understood and said no (`.code`)
-│   └── ModbusFault             a Modbus exception answer
+│   ├── ModbusFault             a Modbus exception answer
+│   ├── CIPFault                a CIP general status (`.extended`)
+│   └── S7Fault                 an S7 return or error code
+├── BadValue                    look at the reading: it has no value (`.status`)
 ├── WriteError                  never by itself: `.unknown_outcome` says whether the device may have acted
 ├── DeliveryError               see the class
 │   ├── RetryLater              yes, after `.after` seconds
@@ -56,15 +61,18 @@ __all__ = [
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
+    "BadValue",
     "BatchTooLarge",
     "BifrostError",
     "BufferClosed",
     "BufferCorrupt",
     "BufferFull",
+    "CIPFault",
     "ChildNotFound",
     "ChildRestarting",
     "ChildRunning",
     "ChildSpecError",
+    "ClosedError",
     "ConfigError",
     "DataTypeError",
     "DeliveryError",
@@ -82,9 +90,11 @@ __all__ = [
     "NameTaken",
     "NoHandler",
     "NotConnected",
+    "PluginError",
     "ProtocolError",
     "Rejected",
     "RetryLater",
+    "S7Fault",
     "StartFailed",
     "SupervisionError",
     "SupervisorGaveUp",
@@ -117,12 +127,20 @@ class DataTypeError(ConfigError):
     """The value or the data type does not fit the tag; nothing was sent."""
 
 
+class PluginError(ConfigError):
+    """A plug-in cannot be loaded or is no plug-in: mend or remove it; the others go on."""
+
+
 class LinkError(BifrostError):
     """The other end is not reachable at the moment: retry later."""
 
 
 class NotConnected(LinkError):
     """There is no link at the moment; it is being re-established."""
+
+
+class ClosedError(NotConnected):
+    """The connection was closed on purpose and stays so: make a new one."""
 
 
 class LinkTimeout(LinkError):
@@ -147,6 +165,34 @@ class DeviceFault(BifrostError):
 
 class ModbusFault(DeviceFault):
     """A Modbus exception answer; codes in V1.1b3 section 7."""
+
+
+class CIPFault(DeviceFault):
+    """A CIP service was refused; `code` is the general status, CIP volume 1 appendix B.
+
+    Attributes:
+        extended: the extended status; None if there was none.
+    """
+
+    def __init__(self, message: str, *, code: int, extended: int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.extended = extended
+
+
+class S7Fault(DeviceFault):
+    """An S7 CPU refused a job or one item of it; `code` is the item's return code or the job's error code."""
+
+
+class BadValue(BifrostError):
+    """A reading was used as a value and has none.
+
+    Attributes:
+        status: the reading's 32-bit OPC UA status code.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class WriteError(BifrostError):

@@ -7,7 +7,7 @@ over batches; that is `bifrost.edge`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import final
+from typing import cast, final
 
 from bifrost._native import Columns
 from bifrost.core.value import TagValue, Value
@@ -146,7 +146,7 @@ class Batch:
 
     def rows(self) -> list[tuple[str, int, Value, int, int | None]]:
         """List the rows as (tag, source_ts_ns, value, status, received_ts_ns)."""
-        return self.columns.rows()
+        return cast(list[tuple[str, int, Value, int, int | None]], self.columns.rows())
 
     def statuses(self) -> list[int] | None:
         """List the status code of each row, or None if every row is GOOD (0)."""

@@ -27,9 +27,7 @@ from bifrost.gateway.settings import (
     SurfacesSettings,
     UplinkSettings,
 )
-from bifrost.plc.datatypes import ProtocolType
-from bifrost.plc.drivers.registry import known_protocols, protocol_named
-from bifrost.plc.settings import DeviceSettings, doubled_names
+from bifrost.plc.device_table import check_device
 
 __all__ = ["check_device", "check_name", "check_sections"]
 
@@ -88,39 +86,6 @@ def check_name(name: str, path: Path, mistakes: list[Mistake]) -> None:
     """Check the name of a device, pipeline or uplink."""
     if not re.fullmatch(NAME_FORM, name):
         mistakes.append(Mistake(path, f'"{name}" is no name, expected {NAME_WORDS}'))
-
-
-def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSettings | None:
-    """Check one device against the settings type of its protocol; None if there was a mistake."""
-    table = check_table(value, path=path, mistakes=mistakes)
-    if not isinstance(value, Mapping):
-        return None
-    name = table.get("protocol", ProtocolType.MODBUS_TCP.value)
-    known = known_protocols()
-    if not isinstance(name, str):
-        mistakes.append(Mistake((*path, "protocol"), f"found {show_value(name)}, expected one of {', '.join(known)}"))
-        return None
-    try:
-        settings_type = protocol_named(name).settings
-    except ConfigError as error:
-        mistakes.append(Mistake((*path, "protocol"), str(error)))
-        return None
-    checked = check_settings(table, settings_type, path=path, mistakes=mistakes)
-    if checked is None:
-        _check_tag_names(table.get("tags"), path, mistakes)
-    return checked if isinstance(checked, DeviceSettings) else None
-
-
-def _check_tag_names(tags: object, path: Path, mistakes: list[Mistake]) -> None:
-    """Tell names that come twice where one of the tags has another mistake, so that the settings cannot tell it."""
-    told = {mistake.path for mistake in mistakes}
-    tables = (tag if isinstance(tag, Mapping) else {} for tag in (tags if isinstance(tags, list | tuple) else ()))
-    names = (name if isinstance(name := tag.get("name"), str) else None for tag in tables)
-    mistakes += [
-        Mistake(place, problem.text)
-        for problem in doubled_names(names)
-        if (place := (*path, *problem.path)) not in told
-    ]
 
 
 def _check_pipeline(value: object, path: Path, mistakes: list[Mistake]) -> PipelineSettings | None:

@@ -7,27 +7,34 @@ Not here: any protocol (`bifrost.plc.drivers`), any actor.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Self
+from pathlib import Path
+from typing import Literal, Self, cast
 
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
-from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
-from bifrost.errors import BifrostError, ConfigError, NotConnected
+from bifrost.errors import ConfigError
+from bifrost.plc.batching import batch_of
 from bifrost.plc.datatypes import ProtocolType, Tag
-from bifrost.plc.drivers.base import Driver
+from bifrost.plc.device_table import device_from_file, device_from_table
+from bifrost.plc.drivers.base import BrowsedTag, BrowsingDriver, Driver
 from bifrost.plc.drivers.registry import protocol_named
+from bifrost.plc.poller import Poller
 from bifrost.plc.prepared import PreparedRead, PreparedReads
-from bifrost.plc.readings import TagReadings
+from bifrost.plc.reader import Reader
+from bifrost.plc.readings import Reading, TagReadings, first_error
 from bifrost.plc.reconnect import LinkKeeper, LinkState, StateChange
-from bifrost.plc.settings import DeviceSettings, refuse_problems, settings_from_options
+from bifrost.plc.settings import NOT_OPTIONS, DeviceSettings, refuse_problems, settings_from_options
+from bifrost.plc.snapshot import Snapshot
 from bifrost.plc.source_time import SourceTime
 from bifrost.plc.stats import ConnectionStats
+from bifrost.plc.subscription import OnSnapshot, Subscription
 from bifrost.plc.ticker import Ticker
+from bifrost.plc.url import options_from_url
+from bifrost.plc.writer import Writer
+from bifrost.plc.writes import WriteResults
 
 __all__ = ["PLCConnection"]
-
-_I64_MAX = 2**63 - 1
 
 
 class PLCConnection:
@@ -45,6 +52,7 @@ class PLCConnection:
         name: the device's name; labels in batches become ``name/tag``, and it is the batches' origin.
         tags: tags that may be named by text in calls, and that `batches` reads.
         clock: where the time of arrival is read; tests bring their own.
+        lax: take options as text too, such as ``port="502"``, as they come from a URL or a command line.
         options: what the protocol's settings know, such as `host`, `port`, `unit_id`, `timeout`, `byte_order`,
             `max_gap`, `interval_ms`, `source_time`; see `bifrost.plc.modbus.settings.ModbusSettings`.
 
@@ -59,33 +67,36 @@ class PLCConnection:
         name: str | None = None,
         tags: Sequence[Tag] = (),
         clock: Clock | None = None,
+        lax: bool = False,
         **options: object,
     ) -> None:
         spec = protocol_named(protocol)
-        settings = settings_from_options(spec.settings, spec.name, options)
+        settings = settings_from_options(spec.settings, spec.name, options, lax=lax)
         self._name = name
         self._settings = settings
         self._clock: Clock = clock or SystemClock()
         self._timeout = settings.timeout
-        self._tags = {tag.name: tag for tag in tags}
+        # Every address is understood by this protocol from here on, or refused before anything is opened.
+        self._tags = {tag.name: tag.bound_to(spec) for tag in tags}
         if len(self._tags) != len(tags):
             raise ConfigError(
                 "two tags of this connection have the same name; names are how their values are told apart"
             )
         if settings.source_time is not None and tags and settings.source_time not in self._tags:
             raise ConfigError(f"expected source_time to name one of the tags, got {settings.source_time!r}")
-        self._source_time = SourceTime(settings.source_time, settings.source_time_unit)
         create = spec.create
-        self._planner: Driver = create(settings, self._clock)
-        self._plans = PreparedReads(self._planner, self._tags, name=name, clock_tag=settings.source_time)
+        planner: Driver = create(settings, self._clock)
+        self._plans = PreparedReads(spec, planner, self._tags, name=name, clock_tag=settings.source_time)
         self._keeper = LinkKeeper(
             lambda: create(settings, self._clock),
             clock=self._clock,
             connect_timeout=settings.connect_timeout,
             backoff=(settings.backoff_min, settings.backoff_max),
         )
-        self._reads = 0
-        self._writes = 0
+        source_time = SourceTime(settings.source_time, settings.source_time_unit)
+        self._reader = Reader(self._keeper, self._clock, source_time, timeout=settings.timeout)
+        self._writer = Writer(self._keeper, self._plans, planner, self._reader, timeout=settings.timeout)
+        self._subscriptions: set[Subscription] = set()
         self._overruns = 0
         self._sequence: int | None = None
 
@@ -97,8 +108,55 @@ class PLCConnection:
             ConfigError: the settings have problems; all are in `.mistakes`.
         """
         refuse_problems(settings)
-        options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in {"protocol", "tags"}}
+        options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in NOT_OPTIONS}
         return cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        name: str | None = None,
+        tags: Sequence[Tag] = (),
+        clock: Clock | None = None,
+        **options: object,
+    ) -> Self:
+        """Make a connection from a URL such as ``modbus-tcp://192.0.2.7:502?unit=1``.
+
+        Args:
+            url: protocol, place and options; see the page of each protocol.
+            name: as for the class.
+            tags: as for the class.
+            clock: as for the class.
+            options: further ones; they may not contradict the URL.
+
+        Raises:
+            ConfigError: the URL or an option is wrong. Nothing was opened.
+        """
+        spec, found = options_from_url(url)
+        if twice := sorted(found.keys() & options.keys()):
+            raise ConfigError(f"option {twice[0]} is in the URL and beside it; keep one")
+        return cls(spec.name, name=name, tags=tags, clock=clock, lax=True, **found, **options)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, object] | str | Path, name: str | None = None, *, clock: Clock | None = None
+    ) -> Self:
+        """Make a connection from a table of settings, or from a TOML file that has one.
+
+        Args:
+            config: the keys of a ``[devices.<name>]`` section, tags included; or the path of a TOML file with sections
+                ``[devices.<name>]`` or ``[plc.<name>]``.
+            name: which section of the file, if there are several; else what the device is called.
+            clock: as for the class.
+
+        Raises:
+            ConfigError: the file or the settings are wrong; all mistakes are in `.mistakes`. Nothing was opened.
+        """
+        if isinstance(config, Mapping):
+            return cls.from_settings(device_from_table(config), name=name, clock=clock)
+        name, settings = device_from_file(config, name)
+        return cls.from_settings(settings, name=name, clock=clock)
 
     async def __aenter__(self) -> Self:
         """Start, and wait for the first attempt to connect; a device that is not there is no error here."""
@@ -127,7 +185,9 @@ class PLCConnection:
         await self._keeper.wait_connected(timeout=timeout)
 
     async def aclose(self) -> None:
-        """Close for good, within about a second; idempotent."""
+        """Close for good, within about a second; polls and subscriptions end; idempotent."""
+        for subscription in tuple(self._subscriptions):
+            subscription.cancel()
         await self._keeper.aclose()
 
     async def close(self) -> None:
@@ -166,7 +226,9 @@ class PLCConnection:
     @property
     def stats(self) -> ConnectionStats:
         """What happened so far."""
-        return ConnectionStats.gather(self._keeper, reads=self._reads, writes=self._writes, overruns=self._overruns)
+        return ConnectionStats.gather(
+            self._keeper, reads=self._reader.reads, writes=self._writer.writes, overruns=self._overruns
+        )
 
     async def read(self, tag: Tag | str) -> Value:
         """Read one value; a list if the tag is an array.
@@ -178,87 +240,48 @@ class PLCConnection:
             ProtocolError: its answer was malformed.
         """
         prepared = self._plans.one(tag, self._keeper.connects)
-        driver = self._keeper.driver
-        if driver is None:
-            raise self._keeper.down()
-        readings = await driver.read(prepared.plan, timeout=self._timeout)
-        self._reads += 1
-        if readings.status is not None or self._keeper.state is LinkState.DEGRADED:
-            self._keeper.note_quality(driver)
-            for error in readings.errors.values():
+        reading = await self._reader.read_strictly(prepared)
+        if reading.errors:
+            for error in reading.errors.values():
                 # Remembered refusals are raised again and again: without the traces of earlier times.
                 raise error.with_traceback(None)
-        values = readings.values
+        values = reading.values
         return values[0] if prepared.tags[0].count == 1 else list(values)
 
-    async def read_tags(self, tags: Sequence[Tag | str] | None = None) -> TagReadings:
+    async def read_tags(
+        self, tags: Sequence[Tag | str] | None = None, *, strict: bool = False, max_age: float | None = None
+    ) -> TagReadings:
         """Read many tags in as few requests as possible; device trouble is in each reading's quality.
 
         Args:
             tags: None reads the connection's own.
+            strict: raise the first thing that is wrong with a tag instead.
+            max_age: seconds for which the last good value of a tag stands in, UNCERTAIN and stale, while the device
+                cannot be reached; a tag's own `Tag.max_age` counts more. None: it does not.
 
         Raises:
-            ConfigError: a text names no tag of this connection.
+            ConfigError: a text names no tag of this connection, or an address is none of its protocol.
+            NotConnected: the connection was never started; `ClosedError` if it was closed.
         """
         prepared = self._plans.many(tags, self._keeper.connects)
-        driver = self._keeper.driver
-        if driver is None:
-            return self._all_bad(prepared, self._keeper.down())
-        try:
-            readings = await driver.read(prepared.plan, timeout=self._timeout)
-        except NotConnected as error:
-            return self._all_bad(prepared, error)
-        finally:
-            self._keeper.note_quality(driver)
-        self._reads += 1
-        source_ns = self._source_time.read(readings, prepared.clock_slot)
-        times = (source_ns, readings.arrived_ns)
-        return TagReadings.collect(
-            prepared.tags, prepared.plan.slots, readings.values, readings.status, readings.errors, times=times
-        )
+        self._keeper.check_open()
+        reading = await self._reader.read(prepared, max_age)
+        if strict and (error := first_error(prepared, reading)) is not None:
+            raise error.with_traceback(None)
+        return TagReadings(prepared, reading)
 
     async def read_batch(self, tags: Sequence[Tag | str] | None = None, *, sequence: int = 0) -> Batch:
         """Read many tags into one batch, without an object per value; never raises for device trouble.
 
-        Arrays become rows ``tag[0]`` … ; an integer beyond 63 bits becomes BAD_OUT_OF_RANGE.
+        Arrays become rows ``tag[0]`` … ; an integer beyond 63 bits becomes BAD_OUT_OF_RANGE, a structure JSON text.
 
         Args:
             tags: None reads the connection's own. The same tuple again is fastest.
             sequence: the batch's number.
         """
         prepared = self._plans.many(tags, self._keeper.connects)
-        labels = prepared.labels
-        origin = self._name or ""
-        driver = self._keeper.driver
-        try:
-            if driver is None:
-                raise self._keeper.down()
-            readings = await driver.read(prepared.plan, timeout=self._timeout)
-        except NotConnected:
-            rows = len(labels)
-            now = self._clock.time_ns()
-            status = [int(StatusCode.BAD_NOT_CONNECTED)] * rows
-            return Batch.from_columns(
-                labels, [now] * rows, [None] * rows, status=status, origin=origin, sequence=sequence
-            )
-        finally:
-            if driver is not None:
-                self._keeper.note_quality(driver)
-        self._reads += 1
-        if prepared.plan.wide:
-            _refuse_wide(readings.values, prepared.plan.wide, readings)
-        source_ns = self._source_time.read(readings, prepared.clock_slot)
-        rows = len(labels)
-        received = None if prepared.clock_slot is None else [readings.arrived_ns] * rows
-        return Batch.from_columns(
-            labels,
-            [source_ns] * rows,
-            readings.values,
-            status=readings.status,
-            received_ts_ns=received,
-            origin=origin,
-            sequence=sequence,
-        )
+        reading = await self._reader.read(prepared)
+        return batch_of(prepared, reading, origin=self._name or "", sequence=sequence)
 
     async def write(self, tag: Tag | str, value: object) -> None:
         """Write one value, or all values of an array; it is sent once, never twice.
@@ -269,54 +292,120 @@ class PLCConnection:
             DeviceFault: the device refused.
             WriteError: it was sent, and what became of it is not known (`unknown_outcome`).
         """
-        item = self._planner.prepare(self._plans.tag(tag), value)
-        driver = self._keeper.driver
-        if driver is None:
-            raise self._keeper.down()
-        self._writes += 1
-        await driver.write(item, timeout=self._timeout)
+        await self._writer.write(tag, value)
 
-    async def write_tags(self, values: Mapping[Tag | str, object]) -> dict[str, BifrostError | None]:
+    async def write_tags(
+        self,
+        values: Mapping[Tag | str, object] | Mapping[str, object] | Mapping[Tag, object],
+        *,
+        atomic: bool = False,
+        verify: bool = False,
+        merge: bool = False,
+    ) -> WriteResults:
         """Write several tags, one after the other in the given order.
+
+        Args:
+            values: what to write, by tag or by its name.
+            atomic: all of them in one request, or nothing at all: they must be neighbours of the same kind.
+            verify: read each value back and compare; a difference is a `WriteError` whose outcome is known.
+            merge: write neighbours with one request where the protocol can; the order is kept.
 
         Returns:
             For each tag name None if it was written, else why not.
 
         Raises:
-            ConfigError: one of the values or tags is wrong; nothing at all was sent.
+            ConfigError: one of the values or tags is wrong, or `atomic` cannot be had; nothing at all was sent.
         """
-        items = [self._planner.prepare(self._plans.tag(tag), value) for tag, value in values.items()]
-        outcomes: dict[str, BifrostError | None] = {}
-        for item in items:
-            driver = self._keeper.driver
-            try:
-                if driver is None:
-                    raise self._keeper.down()
-                self._writes += 1
-                await driver.write(item, timeout=self._timeout)
-            except BifrostError as error:
-                outcomes[item.tag.name] = error
-            else:
-                outcomes[item.tag.name] = None
-        return outcomes
+        return await self._writer.write_tags(values, atomic=atomic, verify=verify, merge=merge or atomic)
 
-    async def poll(
-        self, tags: Sequence[Tag | str] | None = None, interval_ms: float | None = None
-    ) -> AsyncIterator[TagReadings]:
-        """Read at a fixed rate, outages included: those readings are BAD.
+    async def browse(self, *, timeout: float | None = None) -> Sequence[BrowsedTag]:
+        """List what the device says it has, where the protocol can.
 
-        Each reading is fresh: a slow consumer misses ticks (`stats.overruns`), it never gets old values. Leaving the
-        loop ends the polling.
+        Args:
+            timeout: seconds for each request; None takes the connection's.
+
+        Raises:
+            ConfigError: this protocol's devices cannot be asked.
+            LinkError: there is no link, or no answer in time.
+            DeviceFault: the device refused.
+        """
+        driver = self._keeper.driver
+        if not self._plans.planner.capabilities.browse:
+            raise ConfigError(f"a {self._settings.protocol} device cannot be asked what it has; take its maker's table")
+        if driver is None:
+            raise self._keeper.down()
+        return await cast(BrowsingDriver, driver).browse(timeout=self._timeout if timeout is None else timeout)
+
+    def poll(
+        self,
+        tags: Sequence[Tag | str] | None = None,
+        interval_ms: float | None = None,
+        *,
+        on_change: bool = False,
+        max_age: float | None = None,
+        on_overrun: Literal["skip", "catch_up"] = "skip",
+        queue: int = 1,
+    ) -> AsyncIterator[Snapshot]:
+        """Read at a fixed rate, outages included: those readings are BAD. Never raises for device trouble.
+
+        The cycles keep their times whatever the consumer does; a slow one gets the latest snapshot and misses those
+        before (`Snapshot.dropped`). Leaving the loop ends the polling; `contextlib.aclosing` ends it at once even where
+        the loop is left by an exception.
 
         Args:
             tags: None reads the connection's own.
             interval_ms: milliseconds from tick to tick; None takes the connection's.
+            on_change: give only snapshots with news, deadbands considered; the first is always given.
+            max_age: as for `read_tags`.
+            on_overrun: what becomes of cycles whose time has passed before the one before was done: ``skip`` leaves
+                them out, ``catch_up`` makes them up.
+            queue: snapshots kept for a slow consumer, 1 or more.
+
+        Raises:
+            ConfigError: a tag is unknown, or an option out of range; before anything is sent.
         """
-        prepared = self._plans.many(tags, self._keeper.connects).tags
-        ticker = self._ticker(interval_ms)
-        while True:
-            await self._tick(ticker)
-            yield await self.read_tags(prepared)
+        if on_overrun not in {"skip", "catch_up"}:
+            raise ConfigError(f"expected on_overrun 'skip' or 'catch_up', got {on_overrun!r}")
+        if queue < 1:
+            raise ConfigError(f"expected a queue of 1 or more snapshots, got {queue}")
+        chosen = self._plans.many(tags, self._keeper.connects).tags
+        poller = Poller(
+            lambda: self._plans.many(chosen, self._keeper.connects),
+            lambda prepared: self._polled(prepared, max_age),
+            self._ticker(interval_ms, catch_up=on_overrun == "catch_up"),
+            self._clock,
+            on_change=on_change,
+            queue=queue,
+            on_overrun=self._count_overruns,
+        )
+        return poller.snapshots()
+
+    def subscribe(
+        self,
+        tags: Sequence[Tag | str] | None,
+        callback: OnSnapshot,
+        *,
+        interval_ms: float | None = None,
+        on_change: bool = True,
+        max_age: float | None = None,
+    ) -> Subscription:
+        """Call a function with each snapshot that has news, until it is cancelled or the connection is closed.
+
+        Args:
+            tags: None reads the connection's own.
+            callback: a function or coroutine function that takes a `Snapshot`; its `changed` names what is news. What
+                it raises is reported to the event loop's exception handler, and the subscription goes on.
+            interval_ms: as for `poll`.
+            on_change: False calls it in every cycle.
+            max_age: as for `read_tags`.
+
+        Raises:
+            ConfigError: a tag is unknown, or an option out of range.
+        """
+        snapshots = self.poll(tags, interval_ms, on_change=on_change, max_age=max_age)
+        subscription = Subscription(snapshots, callback, on_end=self._subscriptions.discard)
+        self._subscriptions.add(subscription)
+        return subscription
 
     async def batches(
         self, tags: Sequence[str] | None = None, *, max_rows: int = 1024, max_delay: float = 0.05
@@ -331,7 +420,9 @@ class PLCConnection:
         if max_rows < 1:
             raise ConfigError(f"expected max_rows of at least 1, got {max_rows}")
         while True:
-            await self._tick(ticker)
+            before = ticker.overruns
+            await ticker.wait()
+            self._count_overruns(ticker.overruns - before)
             self._sequence = sequence = self._clock.time_ns() if self._sequence is None else self._sequence + 1
             batch = await self.read_batch(prepared, sequence=sequence)
             if len(batch) <= max_rows:
@@ -340,24 +431,13 @@ class PLCConnection:
                 for start in range(0, len(batch), max_rows):
                     yield batch.slice(start, start + max_rows)
 
-    def _ticker(self, interval_ms: float | None) -> Ticker:
-        return Ticker((self._settings.interval_ms if interval_ms is None else interval_ms) / 1000)
+    async def _polled(self, prepared: PreparedRead, max_age: float | None) -> Reading:
+        self._keeper.check_open()
+        return await self._reader.read(prepared, max_age)
 
-    async def _tick(self, ticker: Ticker) -> None:
-        before = ticker.overruns
-        await ticker.wait()
-        self._overruns += ticker.overruns - before
+    def _ticker(self, interval_ms: float | None, *, catch_up: bool = False) -> Ticker:
+        interval = self._settings.interval_ms if interval_ms is None else interval_ms
+        return Ticker(interval / 1000, catch_up=catch_up)
 
-    def _all_bad(self, prepared: PreparedRead, error: NotConnected) -> TagReadings:
-        now = self._clock.time_ns()
-        return TagReadings.all_bad(prepared.tags, StatusCode.BAD_NOT_CONNECTED, str(error), now)
-
-
-def _refuse_wide(values: list[Value], wide: Sequence[int], readings: Any) -> None:
-    for slot in wide:
-        value = values[slot]
-        if isinstance(value, int) and value > _I64_MAX:
-            values[slot] = None
-            if readings.status is None:
-                readings.status = [0] * len(values)
-            readings.status[slot] = StatusCode.BAD_OUT_OF_RANGE
+    def _count_overruns(self, skipped: int) -> None:
+        self._overruns += skipped

@@ -5,15 +5,19 @@ In: tags, or names of tags. Out: a plan with the labels of its values. Not here:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from bifrost.errors import ConfigError
-from bifrost.plc.datatypes import Tag
-from bifrost.plc.drivers.base import Driver, Plan
+from bifrost.plc.datatypes import DataType, Tag
+from bifrost.plc.drivers.base import Driver, Plan, ProtocolSpec
+from bifrost.plc.scaling import Scaling
 
 __all__ = ["PreparedRead", "PreparedReads"]
 
 _KEPT = 256
+_NOBODY: frozenset[str] = frozenset()
+_MAY_BE_STRUCTS = {DataType.STRUCT, DataType.AUTO}
 
 
 class PreparedRead:
@@ -24,15 +28,38 @@ class PreparedRead:
         plan: the driver's plan.
         labels: how each value is called in a batch.
         clock_slot: where the device's own clock stands among the values; None if it is not read along.
+        scaling: what is done to the raw values; None if nothing is.
+        index: where each name stands among the tags, in their order.
+        names: of all tags.
+        ages: true if a tag lets its last good value stand in.
+        has_structs: true if a value may be a dictionary, which a batch carries as JSON.
     """
 
-    __slots__ = ("clock_slot", "labels", "plan", "tags")
+    __slots__ = ("ages", "clock_slot", "has_structs", "index", "labels", "names", "plan", "scaling", "tags")
 
     def __init__(self, tags: tuple[Tag, ...], plan: Plan, labels: list[str], clock_slot: int | None) -> None:
         self.tags = tags
         self.plan = plan
         self.labels = labels
         self.clock_slot = clock_slot
+        self.index = {tag.name: at for at, tag in enumerate(tags)}
+        self.names = frozenset(self.index)
+        self.ages = any(tag.max_age is not None for tag in tags)
+        scaling = Scaling(tags, plan.slots)
+        self.scaling = scaling or None
+        self.has_structs = any(tag.datatype in _MAY_BE_STRUCTS for tag in tags)
+
+    def names_of(self, slots: Sequence[int]) -> frozenset[str]:
+        """Tell the names of the tags that these slots, in ascending order, belong to."""
+        if not slots:
+            return _NOBODY
+        tags = self.tags
+        if self.plan.total == len(tags):
+            if len(slots) == len(tags):
+                return self.names
+            return frozenset([tags[slot].name for slot in slots])
+        starts = self.plan.slots
+        return frozenset([tags[bisect_right(starts, slot) - 1].name for slot in slots])
 
 
 class PreparedReads:
@@ -40,10 +67,22 @@ class PreparedReads:
 
     What a plan learned about a device's holes ends with the link, for it may be another program by then; so plans are
     asked for with the number of the link (`link`), and made anew for a new one.
+
+    Attributes:
+        planner: a driver that is never connected; planning is pure.
     """
 
-    def __init__(self, planner: Driver, tags: Mapping[str, Tag], *, name: str | None, clock_tag: str | None) -> None:
-        self._planner = planner
+    def __init__(
+        self,
+        spec: ProtocolSpec,
+        planner: Driver,
+        tags: Mapping[str, Tag],
+        *,
+        name: str | None,
+        clock_tag: str | None,
+    ) -> None:
+        self._spec = spec
+        self.planner = planner
         self._tags = tags
         self._name = name
         self._clock_tag = clock_tag
@@ -51,13 +90,13 @@ class PreparedReads:
         self._link = 0
 
     def tag(self, tag: Tag | str) -> Tag:
-        """Find a tag by its name; a tag is itself.
+        """Find a tag by its name; a tag is itself, its address understood by this connection's protocol.
 
         Raises:
-            ConfigError: the connection has none of this name.
+            ConfigError: the connection has none of this name, or its protocol knows no such address.
         """
         if isinstance(tag, Tag):
-            return tag
+            return tag.bound_to(self._spec)
         try:
             return self._tags[tag]
         except KeyError:
@@ -91,7 +130,7 @@ class PreparedReads:
         for tag in tags:
             if by_name.setdefault(tag.name, tag) != tag:
                 raise ConfigError(f"two different tags are called {tag.name!r}; their values could not be told apart")
-        plan: Plan = self._planner.plan(tags)
+        plan: Plan = self.planner.plan(tags)
         labels = [label if self._name is None else f"{self._name}/{label}" for tag in tags for label in tag.labels]
         clock_slot = None
         for tag, slot in zip(tags, plan.slots, strict=True):

@@ -14,10 +14,13 @@ from enum import StrEnum
 import msgspec
 
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError, LinkError, NotConnected
+from bifrost.errors import BifrostError, ClosedError, LinkError, NotConnected
 from bifrost.plc.drivers.base import Driver
 
 __all__ = ["LinkKeeper", "LinkState", "StateChange"]
+
+_CLOSED = "the connection was closed; make a new one"
+_NOT_STARTED = "the connection was not started; use it as 'async with', or call start()"
 
 
 class LinkState(StrEnum):
@@ -85,7 +88,7 @@ class LinkKeeper:
     def start(self) -> None:
         """Begin to connect; returns at once; idempotent until closed."""
         if self.state is LinkState.CLOSED:
-            raise NotConnected("the connection was closed; make a new one")
+            raise ClosedError(_CLOSED)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="bifrost-plc-link")
 
@@ -114,7 +117,7 @@ class LinkKeeper:
             async with asyncio.timeout(timeout):
                 while self.driver is None:
                     if self.state is LinkState.CLOSED:
-                        raise NotConnected("the connection was closed; make a new one")
+                        raise ClosedError(_CLOSED)
                     await self._next_change()
         except TimeoutError:
             raise NotConnected(f"no link within {timeout:g} s: {self.reason}") from None
@@ -124,7 +127,21 @@ class LinkKeeper:
         task = self._task
         if task is not None and task.done() and not task.cancelled() and (defect := task.exception()) is not None:
             raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
+        if self.state is LinkState.CLOSED:
+            return ClosedError(_CLOSED)
         return NotConnected(f"not connected: {self.reason}")
+
+    def check_open(self) -> None:
+        """Refuse what can never bring anything.
+
+        Raises:
+            ClosedError: it was closed.
+            NotConnected: it was never started.
+        """
+        if self._task is None and self.state is not LinkState.CLOSED:
+            raise NotConnected(_NOT_STARTED)
+        if self.state is LinkState.CLOSED:
+            raise ClosedError(_CLOSED)
 
     def note_quality(self, driver: Driver) -> None:
         """Tell CONNECTED from DEGRADED after a read."""
@@ -204,7 +221,7 @@ class LinkKeeper:
         changed = self._changed
         task = self._task
         if task is None:
-            raise NotConnected("the connection was not started; use it as 'async with', or call start()")
+            raise NotConnected(_NOT_STARTED)
         waiter = asyncio.ensure_future(changed.wait())
         try:
             await asyncio.wait([waiter, task], return_when=asyncio.FIRST_COMPLETED)

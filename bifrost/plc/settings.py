@@ -14,7 +14,14 @@ from bifrost.core.settings import Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
 
-__all__ = ["DeviceSettings", "TagSettings", "doubled_names", "refuse_problems", "settings_from_options"]
+__all__ = ["NOT_OPTIONS", "DeviceSettings", "TagSettings", "doubled_names", "refuse_problems", "settings_from_options"]
+
+
+_ACTOR_OPTIONS = ("record_counter", "on_change", "report_interval")
+"""What only a device actor does; a connection by itself polls for whoever asks."""
+
+NOT_OPTIONS = frozenset({"protocol", "tags", *_ACTOR_OPTIONS})
+"""Settings of a device that are no options of its connection."""
 
 
 class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,13 +36,18 @@ class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     byte_order: ByteOrder | None = None
     scale: float | None = None
     offset_value: float | None = None
+    clamp: tuple[float, float] | None = None
+    deadband: float | None = None
+    deadband_type: Literal["abs", "pct"] = "abs"
+    max_age: float | None = None
+    interval_ms: float | None = None
     unit: int | None = None
     area: str | None = None
     offset: int | None = None
     access: Literal["r", "rw"] = "r"
     description: str = ""
 
-    def tag(self, protocol: str) -> Tag:
+    def tag(self, protocol: str | None = None) -> Tag:
         """Make the tag.
 
         Raises:
@@ -51,6 +63,11 @@ class TagSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             byte_order=self.byte_order,
             scale=self.scale,
             offset_value=self.offset_value,
+            clamp=self.clamp,
+            deadband=self.deadband,
+            deadband_type=self.deadband_type,
+            max_age=self.max_age,
+            interval_ms=self.interval_ms,
             unit=self.unit,
             area=self.area,
             offset=self.offset,
@@ -72,6 +89,8 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         interval_ms: milliseconds between two polls, 1 to 86,400,000; default 1000.
         source_time: name of a tag that carries the device's own clock; it then dates the other tags of its poll.
         source_time_unit: what that clock counts since 1970, UTC.
+        on_change: publish only values that changed, deadbands considered; default false.
+        report_interval: with `on_change`: seconds after which every value is published all the same; None: never.
         record_counter: name of a tag in which the device numbers its records; a record read twice is published once.
         tags: what to read.
     """
@@ -85,6 +104,8 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     source_time: str | None = None
     source_time_unit: Literal["s", "ms", "us", "ns"] = "s"
     record_counter: str | None = None
+    on_change: bool = False
+    report_interval: float | None = None
     tags: Sequence[TagSettings] = ()
 
     def plc_tags(self) -> tuple[Tag, ...]:
@@ -108,6 +129,13 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, key)
             if not low <= value <= high:
                 yield Problem((key,), f"expected {key} from {low:g} to {high:g}, got {value:g}")
+        if self.report_interval is not None and not 0.001 <= self.report_interval <= 86_400:
+            text = f"expected report_interval from 0.001 to 86400 seconds, got {self.report_interval:g}"
+            yield Problem(("report_interval",), text)
+        if self.report_interval is not None and not self.on_change:
+            yield Problem(
+                ("report_interval",), "report_interval is for on_change = true; every poll is published without"
+            )
         yield from self._tag_problems()
 
     def _tag_problems(self) -> Iterable[Problem]:
@@ -133,25 +161,36 @@ def doubled_names(names: Iterable[str | None]) -> Iterator[Problem]:
             yield Problem(("tags", index, "name"), text)
 
 
-def settings_from_options(settings: type[Settings], protocol: str, options: Mapping[str, object]) -> DeviceSettings:
+def settings_from_options(
+    settings: type[Settings], protocol: str, options: Mapping[str, object], *, lax: bool = False
+) -> DeviceSettings:
     """Make a protocol's settings from keyword options; the tags are given elsewhere.
+
+    Args:
+        settings: the protocol's settings type.
+        protocol: its name.
+        options: by name.
+        lax: read numbers and truth values from text, too.
 
     Raises:
         ConfigError: an option is unknown, of the wrong type, or out of range; all are in `.mistakes`.
     """
-    known = {field.name for field in msgspec.structs.fields(settings)} - {"protocol", "tags"}
+    known = {field.name for field in msgspec.structs.fields(settings)} - NOT_OPTIONS
     unknown = [key for key in options if key not in known]
     if unknown:
         import difflib
 
         mistakes = []
         for key in unknown:
+            if key in _ACTOR_OPTIONS:
+                mistakes.append(f"option {key} is for devices of a gateway; a connection publishes nothing by itself")
+                continue
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(known))}"
             mistakes.append(f"unknown option {key} for {protocol}; {hint}")
         raise ConfigError("; ".join(mistakes), mistakes=mistakes)
     try:
-        made = msgspec.convert({"protocol": protocol, **options}, settings)
+        made = msgspec.convert({"protocol": protocol, **options}, settings, strict=not lax)
     except msgspec.ValidationError as error:
         raise ConfigError(f"wrong option for {protocol}: {_lowered(str(error))}") from None
     if not isinstance(made, DeviceSettings):

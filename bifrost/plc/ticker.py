@@ -13,33 +13,43 @@ __all__ = ["Ticker"]
 
 
 class Ticker:
-    """Ticks at start + n periods; ticks that the caller was too slow for are skipped and counted, never made up for.
+    """Ticks at start + n periods.
+
+    Args:
+        period: seconds, 0.0005 to 86,400.
+        catch_up: make ticks up that the caller was too slow for, at once and one after the other; otherwise they are
+            skipped and counted.
 
     Attributes:
-        overruns: ticks skipped so far.
+        due: loop time for which the latest tick was meant.
+        overruns: ticks that came a whole period late or more: skipped, or made up for.
     """
 
-    __slots__ = ("_due", "_period", "overruns")
+    __slots__ = ("_catch_up", "_started", "due", "overruns", "period")
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float, *, catch_up: bool = False) -> None:
         if not 0.0005 <= period <= 86_400:
             raise ConfigError(f"expected an interval of 0.5 ms to 24 h, got {period * 1000:g} ms")
+        self.due = 0.0
         self.overruns = 0
-        self._period = period
-        self._due: float | None = None
+        self.period = period
+        self._catch_up = catch_up
+        self._started = False
 
     async def wait(self) -> None:
         """Wait for the next tick; the first comes at once."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self._due is None:
-            self._due = now
+        if not self._started:
+            self._started = True
+            self.due = now
             return
-        due = self._due + self._period
-        if now >= due + self._period:
-            missed = int((now - due) // self._period)
+        due = self.due + self.period
+        if now >= due + self.period:
+            missed = 1 if self._catch_up else int((now - due) // self.period)
             self.overruns += missed
-            due += missed * self._period
-        self._due = due
+            if not self._catch_up:
+                due += missed * self.period
+        self.due = due
         # At least one turn of the loop, so that a poll that is always late still lets others run.
         await asyncio.sleep(max(0.0, due - now))

@@ -7,7 +7,7 @@ actors, no logging policy. `bifrost.plc.connection.PLCConnection` adds those.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -17,15 +17,37 @@ from bifrost.core.value import Value
 from bifrost.errors import BifrostError
 from bifrost.plc.datatypes import DataType, Tag
 
-__all__ = ["Address", "Capabilities", "DeviceInfo", "Driver", "Plan", "ProtocolSpec", "Readings", "WriteItem"]
+__all__ = [
+    "Address",
+    "BrowsedTag",
+    "BrowsingDriver",
+    "Capabilities",
+    "DeviceInfo",
+    "Driver",
+    "FoundDevice",
+    "MergingDriver",
+    "Plan",
+    "ProtocolSpec",
+    "Readings",
+    "WriteItem",
+]
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a protocol can do; limits are in values of its own unit, 0 for none."""
+    """What a protocol can do; limits are in values of its own unit, 0 for none.
+
+    Attributes:
+        write: values can be written.
+        browse: the driver is a `BrowsingDriver`.
+        merge_writes: the driver is a `MergingDriver`.
+        max_in_flight: requests that may be on their way at a time.
+        max_read_words: registers in one request.
+        max_read_bits: bits in one request.
+    """
 
     write: bool = True
     browse: bool = False
-    subscribe: bool = False
+    merge_writes: bool = False
     max_in_flight: int = 1
     max_read_words: int = 0
     max_read_bits: int = 0
@@ -36,6 +58,50 @@ class DeviceInfo(msgspec.Struct, frozen=True):
 
     endpoint: str
     description: str = ""
+
+
+class BrowsedTag(msgspec.Struct, frozen=True, kw_only=True):
+    """One value that a device says it has.
+
+    Attributes:
+        name: what the device calls it.
+        address: what a `Tag` takes to read it.
+        datatype: None if the protocol does not tell.
+        count: values in a row.
+        access: ``r`` if it can only be read.
+        description: the device's own words.
+        type_name: the device's own name of the type.
+    """
+
+    name: str
+    address: str
+    datatype: DataType | None = None
+    count: int = 1
+    access: Literal["r", "rw"] = "rw"
+    description: str = ""
+    type_name: str = ""
+
+
+class FoundDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that answered a search.
+
+    Attributes:
+        protocol: name of the protocol it answered.
+        endpoint: where, such as ``192.0.2.7:502``.
+        url: what `PLCConnection.from_url` takes.
+        name: what it calls itself, such as its product name.
+        vendor: who made it.
+        description: what else it said.
+        unit_id: which unit answered behind a Modbus endpoint.
+    """
+
+    protocol: str
+    endpoint: str
+    url: str
+    name: str = ""
+    vendor: str = ""
+    description: str = ""
+    unit_id: int | None = None
 
 
 class Address(Protocol):
@@ -105,14 +171,14 @@ class WriteItem(msgspec.Struct, frozen=True):
     """One value to write, checked and encoded: nothing can be wrong with it but the device.
 
     Attributes:
-        tag: the tag.
-        unit: unit id.
-        request: the protocol's own bytes.
+        tag: the tag; of merged items the first one's.
+        request: what the protocol sends, in a form of its own.
+        unit: unit id, where the protocol has units.
     """
 
     tag: Tag
-    unit: int
-    request: bytes
+    request: Any
+    unit: int = 0
 
 
 class Driver(Protocol):
@@ -130,7 +196,7 @@ class Driver(Protocol):
         ...
 
     def prepare(self, tag: Tag, value: object) -> WriteItem:
-        """Check and encode a value; pure.
+        """Check and encode a value; pure. It is raw: `Tag.scale` and the like were undone by the connection.
 
         Raises:
             DataTypeError: it does not fit the tag.
@@ -147,7 +213,7 @@ class Driver(Protocol):
         ...
 
     async def read(self, plan: Any, *, timeout: float) -> Readings:
-        """Read everything in the plan; each request has `timeout` seconds.
+        """Read everything in the plan; each request has `timeout` seconds. The values are raw, as the device has them.
 
         Raises:
             NotConnected: the link is gone. Any other trouble is a status in the readings.
@@ -173,6 +239,27 @@ class Driver(Protocol):
         ...
 
 
+class BrowsingDriver(Driver, Protocol):
+    """A driver whose device tells what it has."""
+
+    async def browse(self, *, timeout: float) -> Sequence[BrowsedTag]:
+        """List the device's values; each request has `timeout` seconds.
+
+        Raises:
+            LinkError: the link is gone, or there was no answer in time.
+            DeviceFault: the device refused.
+        """
+        ...
+
+
+class MergingDriver(Driver, Protocol):
+    """A driver that can write several neighbouring values with one request."""
+
+    def merge(self, items: Sequence[WriteItem]) -> Sequence[WriteItem]:
+        """Join neighbours in the given order into as few items as there can be; pure."""
+        ...
+
+
 class ProtocolSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a protocol brings to the registry; an entry point of group ``bifrost.plc.protocols`` names one.
 
@@ -182,6 +269,13 @@ class ProtocolSpec(msgspec.Struct, frozen=True, kw_only=True):
         settings: the type of its section in a settings file; its fields are also the connection's options.
         parse_address: understands a tag's address; pure; raises `AddressError` or `DataTypeError`.
         create: makes a driver that is not connected yet.
+        url_host: the option that takes the host of a URL; None: its URLs have none.
+        url_path: the option that takes the path of a URL, without the leading ``/`` unless there is no host.
+        url_names: short names in a URL's query, and the options they stand for.
+        recognises: tells whether a text is surely meant as an address of this protocol, right or wrong.
+        discover: ``package.module:attribute`` of an async generator function that takes ``(target, *, timeout,
+            **options)``, yields `FoundDevice`s and never writes.
+        extra: the extra of bifrost that installs what the protocol needs.
     """
 
     name: str
@@ -189,3 +283,9 @@ class ProtocolSpec(msgspec.Struct, frozen=True, kw_only=True):
     settings: type[Settings]
     parse_address: Callable[[Tag], Any]
     create: Callable[[Any, Clock], Driver]
+    url_host: str | None = "host"
+    url_path: str | None = None
+    url_names: Mapping[str, str] = {}
+    recognises: Callable[[str], bool] | None = None
+    discover: str | None = None
+    extra: str | None = None

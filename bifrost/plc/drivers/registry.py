@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bifrost.errors import ConfigError
+from bifrost.errors import AddressError, ConfigError, PluginError
 from bifrost.plc.drivers.base import ProtocolSpec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "known_protocols", "protocol_named", "register_protocol"]
+    from bifrost.plc.datatypes import Tag
+
+__all__ = ["GROUP", "known_protocols", "parse_address", "protocol_named", "register_protocol"]
 
 GROUP = "bifrost.plc.protocols"
+
+_GUESSES = ("modbus-tcp", "s7", "ethernet-ip")
+"""Whose address a tag without protocol may have, in this order: nearly every word is a tag of a Logix controller."""
 
 _registered: dict[str, ProtocolSpec | str] = {}
 
@@ -53,12 +58,41 @@ def protocol_named(name: str) -> ProtocolSpec:
     spec = _registered.get(name)
     if isinstance(spec, ProtocolSpec):
         return spec
+    if not isinstance(name, str):
+        raise ConfigError(f"expected the name of a protocol, got {name!r:.60}")
     key = _key(name)
     spec = _registered.get(key) or _installed(key)
     if isinstance(spec, str):
         spec = _load(key, spec)
     _registered[key] = spec
     return spec
+
+
+def parse_address(tag: Tag) -> tuple[ProtocolSpec, Any]:
+    """Understand a tag's address: as its protocol does, or, if it names none, as the first built-in one that can.
+
+    Returns:
+        The protocol, and what it made of the address.
+
+    Raises:
+        AddressError: no such address. Of a tag without protocol, Modbus says why.
+        DataTypeError: the type does not fit the address.
+    """
+    first = protocol_named(_GUESSES[0] if tag.protocol is None else tag.protocol)
+    try:
+        return first, first.parse_address(tag)
+    except AddressError as error:
+        sure = not isinstance(tag.address, str) or (first.recognises is not None and first.recognises(tag.address))
+        if tag.protocol is not None or sure:
+            raise
+        refused = error
+    for name in _GUESSES[1:]:
+        try:
+            spec = protocol_named(name)
+            return spec, spec.parse_address(tag)
+        except ConfigError:
+            continue
+    raise refused
 
 
 def _entry_points() -> Iterable[EntryPoint]:
@@ -89,10 +123,14 @@ def _load(key: str, where: str) -> ProtocolSpec:
     try:
         spec = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        raise ConfigError(f"protocol {key!r} cannot be loaded from {where}: {error!r}") from error
+        raise PluginError(f"protocol {key!r} cannot be loaded from {where}: {error!r}") from error
     if not isinstance(spec, ProtocolSpec):
-        raise ConfigError(f"protocol {key!r}: expected a ProtocolSpec at {where}, got {type(spec).__name__}")
+        raise PluginError(f"protocol {key!r}: expected a ProtocolSpec at {where}, got {type(spec).__name__}")
     return spec
 
 
 register_protocol("modbus-tcp", "bifrost.plc.modbus.protocol:MODBUS_TCP")
+register_protocol("modbus-rtu", "bifrost.plc.modbus.protocol:MODBUS_RTU")
+register_protocol("modbus-rtu-over-tcp", "bifrost.plc.modbus.protocol:MODBUS_RTU_OVER_TCP")
+register_protocol("s7", "bifrost.plc.s7.protocol:S7")
+register_protocol("ethernet-ip", "bifrost.plc.ethernet_ip.protocol:ETHERNET_IP")

@@ -36,7 +36,7 @@ class ModbusReadPlan:
         blocks: the requests, in order of unit, area and address.
         ask_again_at: monotonic time from which what was refused may be asked for again.
         refused: for each slot that is not asked for any more, what the device said.
-        wide: slots of unscaled UINT64, which may not fit 64 bits with a sign.
+        wide: slots of UINT64, which may not fit 64 bits with a sign.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class ModbusReadPlan:
         self.wide = [
             slot + index
             for tag, slot in zip(self.tags, self.slots, strict=True)
-            if tag.datatype is DataType.UINT64 and tag.scale is None and tag.offset_value is None
+            if tag.datatype is DataType.UINT64
             for index in range(tag.count)
         ]
 
@@ -111,7 +111,6 @@ def _field(
     tag: Tag, unit: int, byte_order: ByteOrder
 ) -> tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]:
     address: ModbusAddress = tag.resolved
-    scaled = tag.scale is not None or tag.offset_value is not None
     return (
         unit if address.unit is None else address.unit,
         address.area.function,
@@ -121,5 +120,5 @@ def _field(
         address.count,
         address.length,
         address.bit,
-        (1.0 if tag.scale is None else tag.scale, tag.offset_value or 0.0) if scaled else None,
+        None,
     )

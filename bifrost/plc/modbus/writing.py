@@ -6,21 +6,17 @@ Obeys: V1.1b3 sections 6.5, 6.6, 6.11, 6.12.
 
 from __future__ import annotations
 
-import math
-
 from bifrost._native import modbus_encode_value, modbus_write_request
 from bifrost.errors import ConfigError, DataTypeError
-from bifrost.plc.datatypes import ByteOrder, DataType, Tag
+from bifrost.plc.datatypes import ByteOrder, Tag
 from bifrost.plc.drivers.base import WriteItem
 from bifrost.plc.modbus.address import ModbusAddress
 
 __all__ = ["encode_write_item"]
 
-_INTEGERS = {DataType.INT16, DataType.UINT16, DataType.INT32, DataType.UINT32, DataType.INT64, DataType.UINT64}
-
 
 def encode_write_item(tag: Tag, value: object, *, unit: int, byte_order: ByteOrder) -> WriteItem:
-    """Check and encode a value; a scaled number is scaled back, and rounded to the nearest if the tag is an integer.
+    """Check and encode a raw value.
 
     Raises:
         ConfigError: the tag may not be written.
@@ -39,10 +35,10 @@ def encode_write_item(tag: Tag, value: object, *, unit: int, byte_order: ByteOrd
         if address.area.is_bits:
             request = _coils(address, values)
         else:
-            request = _registers(tag, address, values, address.byte_order or byte_order)
+            request = _registers(address, values, address.byte_order or byte_order)
     except ConfigError as error:
         raise type(error)(f"tag {tag.name!r}: {error}") from None
-    return WriteItem(tag, unit, request)
+    return WriteItem(tag, request, unit)
 
 
 def _listed(tag: Tag, value: object) -> list[object]:
@@ -63,25 +59,8 @@ def _coils(address: ModbusAddress, values: list[object]) -> bytes:
     return modbus_write_request(5 if len(bits) == 1 else 15, address.offset, bits)
 
 
-def _registers(tag: Tag, address: ModbusAddress, values: list[object], order: ByteOrder) -> bytes:
+def _registers(address: ModbusAddress, values: list[object], order: ByteOrder) -> bytes:
     words: list[int] = []
     for value in values:
-        raw = _unscaled(tag, value)
-        words += modbus_encode_value(raw, address.datatype.value, order.value, address.length)
+        words += modbus_encode_value(value, address.datatype.value, order.value, address.length)
     return modbus_write_request(6 if len(words) == 1 else 16, address.offset, words)
-
-
-def _unscaled(tag: Tag, value: object) -> object:
-    if tag.scale is None and tag.offset_value is None:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataTypeError(f"expected a number, got {value!r}")
-    try:
-        raw = (value - (tag.offset_value or 0.0)) / (tag.scale or 1.0)
-    except OverflowError:  # an integer beyond every float
-        raw = math.inf
-    if not math.isfinite(raw) and not (isinstance(value, float) and not math.isfinite(value)):
-        raise DataTypeError(f"scaled back, the value is beyond the range of {tag.datatype}")
-    if tag.datatype in _INTEGERS and abs(raw) < 2**64:
-        return round(raw)
-    return raw

@@ -77,7 +77,7 @@ class MemoryDriver:
     def prepare(self, tag: Tag, value: object) -> WriteItem:
         if tag.access != "rw":
             raise ConfigError(f"tag {tag.name!r} is read-only")
-        return WriteItem(tag, 1, repr(value).encode())
+        return WriteItem(tag, repr(value).encode())
 
     async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
         if self.machine.hangs:

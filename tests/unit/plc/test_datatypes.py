@@ -138,7 +138,7 @@ def test_an_explicit_offset_counts_from_zero() -> None:
         ("HR1.16", {}, AddressError, "bits 0 to 15"),
         ("HR1[0]", {}, AddressError, "at least 1"),
         ("300!HR1", {}, AddressError, "0 to 255"),
-        ("HR1:REAL", {}, DataTypeError, "did you mean FLOAT32"),
+        ("HR1:DOUBLE", {}, DataTypeError, "did you mean FLOAT64"),
         ("HR1:FLOAT31", {}, DataTypeError, "did you mean FLOAT3"),
         ("HR1", {"datatype": "BOOL"}, DataTypeError, "'HR1.0'"),
         ("HR1.2", {"datatype": "INT16"}, DataTypeError, "is a BOOL"),

@@ -9,10 +9,12 @@ import pytest
 from bifrost.errors import ConfigError, DataTypeError
 from bifrost.plc import ByteOrder, Tag
 from bifrost.plc.modbus.writing import encode_write_item
+from bifrost.plc.scaling import unscaled
 
 
 def request(tag: Tag, value: object) -> bytes:
-    return encode_write_item(tag, value, unit=1, byte_order=ByteOrder.ABCD).request
+    item = encode_write_item(tag, unscaled(tag, value), unit=1, byte_order=ByteOrder.ABCD)
+    return bytes(item.request)
 
 
 def test_single_values_take_functions_5_and_6_and_several_15_and_16() -> None:

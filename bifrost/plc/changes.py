@@ -1,0 +1,74 @@
+"""Which values are news: another status, or another value beyond the tag's deadband.
+
+In: values slot by slot. Out: the slots that changed since they were last reported. Pure; no clock of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bifrost.core.value import Value
+from bifrost.plc.datatypes import Tag
+
+__all__ = ["ChangeFilter"]
+
+
+class ChangeFilter:
+    """Remembers what was reported last.
+
+    A change is measured from there, not from the reading before: a slow drift shows as soon as its sum leaves the
+    deadband. The first value is news, and so is a change of status, and NaN after a number; NaN after NaN is none.
+
+    Args:
+        tags: in the order of their slots.
+    """
+
+    __slots__ = ("_bands", "_status", "_values")
+
+    def __init__(self, tags: Sequence[Tag]) -> None:
+        self._bands = [(tag.deadband, tag.deadband_type == "pct") for tag in tags for _ in range(tag.count)]
+        self._values: list[Value] | None = None
+        self._status: list[int] = []
+
+    def changed(self, values: Sequence[Value], status: Sequence[int] | None) -> list[int]:
+        """Tell the slots that are news, and take them as reported.
+
+        Args:
+            values: one for each slot.
+            status: one 32-bit status code for each slot, or None if all are GOOD.
+        """
+        now = list(status) if status is not None else [0] * len(values)
+        last = self._values
+        if last is None:
+            self._values, self._status = list(values), now
+            return list(range(len(values)))
+        if now == self._status and _same(values, last):
+            return []
+        news = [slot for slot in range(len(values)) if self._is_news(slot, last[slot], values[slot], now[slot])]
+        for slot in news:
+            last[slot] = values[slot]
+            self._status[slot] = now[slot]
+        return news
+
+    def forget(self) -> None:
+        """Report everything again, the next time."""
+        self._values = None
+
+    def _is_news(self, slot: int, old: Value, new: Value, status: int) -> bool:
+        if status != self._status[slot]:
+            return True
+        if new == old and type(new) is type(old):
+            return False
+        if new != new and old != old:  # noqa: PLR0124 - NaN, which alone differs from itself
+            return False
+        band, per_cent = self._bands[slot]
+        if not band or not isinstance(old, int | float) or not isinstance(new, int | float):
+            return True
+        limit = abs(old) * band / 100 if per_cent else band
+        # Written so that NaN, which is beyond every limit and within none, is news.
+        return not abs(new - old) <= limit
+
+
+def _same(values: Sequence[Value], last: list[Value]) -> bool:
+    # Compared in C; 1 == True and 0.0 == -0.0 are no news here either, for a tag does not change its type.
+    return list(values) == last

@@ -1,0 +1,105 @@
+"""Reads prepared tags over whatever link there is: device trouble becomes a status, raw numbers become scaled ones.
+
+In: prepared reads. Out: `Reading`s. Not here: drivers, reconnecting, who asks.
+"""
+
+from __future__ import annotations
+
+from bifrost.core.clock import Clock
+from bifrost.core.quality import StatusCode
+from bifrost.core.value import Value
+from bifrost.errors import BifrostError, NotConnected
+from bifrost.plc.drivers.base import Driver, Readings
+from bifrost.plc.last_usable import LastUsable
+from bifrost.plc.prepared import PreparedRead
+from bifrost.plc.readings import Reading
+from bifrost.plc.reconnect import LinkKeeper, LinkState
+from bifrost.plc.scaling import with_held
+from bifrost.plc.source_time import SourceTime
+
+__all__ = ["Reader"]
+
+_NO_RAW: dict[int, Value] = {}
+_NO_ERRORS: dict[int, BifrostError] = {}
+
+
+class Reader:
+    """The way of every read of one connection.
+
+    Attributes:
+        reads: reads that reached the device.
+    """
+
+    __slots__ = ("_clock", "_keeper", "_last", "_source_time", "_timeout", "reads")
+
+    def __init__(self, keeper: LinkKeeper, clock: Clock, source_time: SourceTime, *, timeout: float) -> None:
+        self.reads = 0
+        self._keeper = keeper
+        self._clock = clock
+        self._source_time = source_time
+        self._timeout = timeout
+        self._last = LastUsable()
+
+    async def read(self, prepared: PreparedRead, max_age: float | None = None) -> Reading:
+        """Read; an outage is a status of every tag.
+
+        Args:
+            prepared: what to read.
+            max_age: seconds for which the last good value stands in, of tags that say nothing about it.
+        """
+        driver = self._keeper.driver
+        if driver is None:
+            return self._lost(prepared, self._keeper.down(), max_age)
+        try:
+            readings = await driver.read(prepared.plan, timeout=self._timeout)
+        except NotConnected as error:
+            return self._lost(prepared, error, max_age)
+        reading = self._take(prepared, readings, driver)
+        if max_age is not None or prepared.ages:
+            self._stand_in(prepared, reading, max_age)
+        return reading
+
+    async def read_strictly(self, prepared: PreparedRead) -> Reading:
+        """Read; an outage is raised."""
+        driver = self._keeper.driver
+        if driver is None:
+            raise self._keeper.down()
+        return self._take(prepared, await driver.read(prepared.plan, timeout=self._timeout), driver)
+
+    def _take(self, prepared: PreparedRead, readings: Readings, driver: Driver) -> Reading:
+        self.reads += 1
+        status = readings.status
+        if status is not None or self._keeper.state is not LinkState.CONNECTED:
+            self._keeper.note_quality(driver)
+        source_ns = self._source_time.read(readings, prepared.clock_slot)
+        raw = _NO_RAW
+        if prepared.scaling is not None:
+            raw, held = prepared.scaling.apply(readings.values)
+            if held:
+                status = with_held(status, held, len(readings.values))
+        return Reading(
+            readings.values,
+            status,
+            readings.errors or _NO_ERRORS,
+            source_ns=source_ns,
+            arrived_ns=readings.arrived_ns,
+            raw=raw,
+        )
+
+    def _lost(self, prepared: PreparedRead, error: NotConnected, max_age: float | None) -> Reading:
+        now_ns = self._clock.time_ns()
+        reading = Reading.all_bad(prepared.plan.total, StatusCode.BAD_NOT_CONNECTED, error, now_ns)
+        if max_age is not None or prepared.ages:
+            self._stand_in(prepared, reading, max_age)
+        return reading
+
+    def _stand_in(self, prepared: PreparedRead, reading: Reading, max_age: float | None) -> None:
+        reading.stand_ins = self._last.note(
+            prepared.tags,
+            prepared.plan.slots,
+            reading.values,
+            reading.status,
+            source_ns=reading.source_ns,
+            now=self._clock.monotonic(),
+            max_age=max_age,
+        )

@@ -1,0 +1,60 @@
+"""A function that is called with what a poll brings."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Self, cast
+
+from bifrost.plc.snapshot import Snapshot
+
+__all__ = ["OnSnapshot", "Subscription"]
+
+OnSnapshot = Callable[[Snapshot], Awaitable[None] | None]
+
+
+class Subscription:
+    """Runs until `cancel`, or until its connection is closed; leaving an ``async with`` cancels it, too."""
+
+    def __init__(
+        self, snapshots: AsyncIterator[Snapshot], callback: OnSnapshot, *, on_end: Callable[[Subscription], object]
+    ) -> None:
+        self._snapshots = snapshots
+        self._callback = callback
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="bifrost-plc-subscription")
+        self._task.add_done_callback(lambda _: on_end(self))
+
+    @property
+    def active(self) -> bool:
+        """True while snapshots are still to come."""
+        return not self._task.done()
+
+    def cancel(self) -> None:
+        """End it; the function is not called any more. Idempotent."""
+        self._task.cancel()
+
+    async def wait_ended(self) -> None:
+        """Wait until it has ended, a call of the function that is under way included."""
+        await asyncio.wait([self._task])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cancel()
+        await self.wait_ended()
+
+    async def _run(self) -> None:
+        async with aclosing(cast(Any, self._snapshots)) as snapshots:
+            async for snapshot in snapshots:
+                try:
+                    outcome = self._callback(snapshot)
+                    if inspect.isawaitable(outcome):
+                        await outcome
+                except Exception as error:  # noqa: BLE001 - it is the user's: reported, and the next change still comes
+                    self._loop.call_exception_handler(
+                        {"message": "a subscriber's function failed; the subscription goes on", "exception": error}
+                    )
