@@ -94,5 +94,7 @@ async def test_two_tags_of_one_name_are_refused_unless_they_are_the_same() -> No
     plc = PLCConnection(host="192.0.2.7")
     with pytest.raises(ConfigError, match="two different tags are called 'a'"):
         await plc.read_tags([Tag("a", 40001), Tag("a", 40002)])
+    plc.start()
     readings = await plc.read_tags([Tag("a", 40001), Tag("a", 40001)])
     assert list(readings) == ["a"]
+    await plc.aclose()
