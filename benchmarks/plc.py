@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks._plc_mixed import mixed_rows
+from benchmarks._plc_neuron import neuron_rows
 from benchmarks._plc_single import single_rows
 from benchmarks._plc_table import Length, Row, markdown
 from benchmarks._report import heading
@@ -28,6 +29,7 @@ __all__ = ["main"]
 _PARTS: Final[Mapping[str, Callable[[Length], list[Row]]]] = {
     "single": single_rows,
     "mixed": mixed_rows,
+    "neuron": neuron_rows,
 }
 
 
