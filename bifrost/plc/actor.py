@@ -15,20 +15,18 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from msgspec import structs
-
 from bifrost.actors import Actor, ActorRef, Backoff, ChildSpec, ExitReason, Mailbox, OnRestart
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
 from bifrost.core.quality import Quality, StatusCode, quality_of
 from bifrost.core.value import TagValue, Value
-from bifrost.errors import ActorStopped, BifrostError, ConfigError, MailboxFull, WriteError
+from bifrost.errors import ActorStopped, BifrostError, MailboxFull, WriteError
 from bifrost.plc.connection import PLCConnection
 from bifrost.plc.device import DeviceMessage, DeviceStatus, GetStatus, PollGroup, SetOutputs, WriteOutcome, WriteTag
-from bifrost.plc.polling import BadRowGate, RecordCounter, stagger
+from bifrost.plc.group import GroupAtWork, groups_at_work
+from bifrost.plc.polling import stagger
 from bifrost.plc.reconnect import LinkState, StateChange
 from bifrost.plc.settings import DeviceSettings
-from bifrost.plc.ticker import Ticker
 
 __all__ = ["Connect", "DeviceActor", "Outputs", "device_spec"]
 
@@ -56,28 +54,6 @@ class Outputs:
         self.refs = tuple(refs)
 
 
-class _Group:
-    """One polling group at work."""
-
-    __slots__ = ("all_good", "counter_at", "gate", "interval", "latest", "record", "tags", "ticker")
-
-    def __init__(self, group: PollGroup, connection: PLCConnection, counter: str | None, bad_repeat: float) -> None:
-        known = {tag.name: tag for tag in connection.tags}
-        if not group.tags:
-            raise ConfigError("a polling group has no tags; name at least one")
-        if unknown := [name for name in group.tags if name not in known]:
-            raise ConfigError(f"the device has no tag {unknown[0]!r}; known are {', '.join(known)}")
-        labels = [label for name in group.tags for label in known[name].labels]
-        self.tags = group.tags
-        self.interval = group.interval
-        self.ticker = Ticker(group.interval)
-        self.gate = BadRowGate(len(labels), repeat=bad_repeat)
-        self.record = RecordCounter()
-        self.counter_at = labels.index(counter) if counter is not None and counter in labels else None
-        self.latest: Batch | None = None  # as it was polled; its rows are made when somebody asks for them
-        self.all_good = False
-
-
 class DeviceActor(Actor[DeviceMessage]):
     """Polls one device and publishes what it reads.
 
@@ -85,14 +61,16 @@ class DeviceActor(Actor[DeviceMessage]):
     output does not take within `publish_timeout`, its mailbox being full, is lost to it, counted and reported. Batches
     are numbered without gaps, from the start time in nanoseconds on, so that no incarnation repeats another's numbers.
 
-    During an outage its tags are BAD with the reason: at once, and again every `bad_repeat` seconds. A record counter
-    (see `RecordCounter`) keeps a record that was read twice from being published twice.
+    During an outage its tags are BAD with the reason: at once, and again every `bad_repeat` seconds. A group that
+    publishes on change leaves out rows without news. A record counter (see `RecordCounter`) keeps a record that was
+    read twice from being published twice.
 
     Args:
         name: the device's name.
         connect: makes the connection.
         outputs: who gets the batches.
-        groups: what to poll and how often; None polls all tags of the connection at its `interval_ms`.
+        groups: what to poll and how often; None polls all tags of the connection, each at its own `interval_ms` or
+            else at the connection's, and publishes as the connection's settings say.
         record_counter: name of the tag in which the device numbers its records; None: it does not.
         bad_repeat: seconds between two rows of the same bad status; 0 publishes one for each poll.
         publish_timeout: seconds that an output may take to accept a batch.
@@ -131,7 +109,7 @@ class DeviceActor(Actor[DeviceMessage]):
         self._clock = self.ctx.clock
         self._sequence = self._since_ns = self._clock.time_ns()
         self._connection = self._connect(self._clock)
-        self._groups = _groups(self._connection, self._group_settings, self._record_counter, self._bad_repeat)
+        self._groups = groups_at_work(self._connection, self._group_settings, self._record_counter, self._bad_repeat)
         self._closing.callback(self._connection.on_state_change(self._on_link))
         self.ctx.spawn_task(self._run(), name="connect")
 
@@ -159,7 +137,7 @@ class DeviceActor(Actor[DeviceMessage]):
             self.ctx.spawn_task(self._poll_group(group), name="poll")
         self.ctx.spawn_task(self._follow_link(), name="link")
 
-    async def _poll_group(self, group: _Group) -> None:
+    async def _poll_group(self, group: GroupAtWork) -> None:
         await asyncio.sleep(stagger(f"{self._name}/{group.tags[0]}", group.interval))
         while True:
             await group.ticker.wait()
@@ -185,7 +163,7 @@ class DeviceActor(Actor[DeviceMessage]):
             self.ctx.log.info("connected")
             self._link_changed.set()
 
-    async def _poll(self, group: _Group) -> None:
+    async def _poll(self, group: GroupAtWork) -> None:
         async with self._turn:  # one poll at a time: the link has one request in flight, and batches keep their order
             await self._no_write.wait()
             began = self._clock.monotonic()
@@ -198,15 +176,12 @@ class DeviceActor(Actor[DeviceMessage]):
             statuses = batch.statuses()
             if group.counter_at is not None and not self._is_new_record(group, batch, statuses is None):
                 return
-            chosen = group.gate.open_for(statuses, now)
-            if chosen is not None:
-                rows = batch.rows()
-                batch = _only(batch, [rows[at] for at in chosen])
+            batch = group.worth_publishing(batch, now)
             if len(batch):
                 self._sequence += 1
                 await self._publish(batch)
 
-    def _is_new_record(self, group: _Group, batch: Batch, all_good: bool) -> bool:
+    def _is_new_record(self, group: GroupAtWork, batch: Batch, all_good: bool) -> bool:
         assert group.counter_at is not None
         ((_, _, number, _, _),) = batch.slice(group.counter_at, group.counter_at + 1).rows()
         new = group.record.is_new(number)
@@ -281,31 +256,6 @@ class DeviceActor(Actor[DeviceMessage]):
         return TagValue(label, value, status, source_ns, source_ns if received_ns is None else received_ns, error)
 
 
-def _groups(
-    connection: PLCConnection, groups: Sequence[PollGroup] | None, counter: str | None, bad_repeat: float
-) -> list[_Group]:
-    names = tuple(tag.name for tag in connection.tags)
-    if groups is None:
-        # A device without tags is watched all the same: its link has a state.
-        groups = [PollGroup(names, connection.settings.interval_ms / 1000)] if names else []
-    made = [_Group(group, connection, counter, bad_repeat) for group in groups]
-    if counter is not None and all(group.counter_at is None for group in made):
-        raise ConfigError(f"record_counter: expected the name of a polled tag, got {counter!r}")
-    return made
-
-
-def _only(batch: Batch, rows: list[_Row]) -> Batch:
-    return Batch.from_columns(
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        status=[row[3] for row in rows],
-        received_ts_ns=[row[4] for row in rows],
-        origin=batch.origin,
-        sequence=batch.sequence,
-    )
-
-
 def _words(status: int) -> str:
     try:
         return StatusCode(status).name.lower().replace("_", " ")
@@ -342,12 +292,10 @@ def device_spec(
         ConfigError: the settings cannot work, or a group or the counter names a tag that is not there.
     """
     if isinstance(device, DeviceSettings):
-        record_counter = device.record_counter if record_counter is None else record_counter
-        # The counter is the actor's: a connection knows no records.
-        connect: Connect = partial(_from_settings, structs.replace(device, record_counter=None), name)
+        connect: Connect = partial(_from_settings, device, name)
         record_counter = device.record_counter if record_counter is None else record_counter
         # Made once here and thrown away: what is wrong shows before anything starts.
-        _groups(connect(SystemClock()), groups, record_counter, bad_repeat)
+        groups_at_work(connect(SystemClock()), groups, record_counter, bad_repeat)
     else:
         connect = device
     return ChildSpec(

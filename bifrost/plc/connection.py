@@ -109,7 +109,9 @@ class PLCConnection:
         """
         refuse_problems(settings)
         options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in NOT_OPTIONS}
-        return cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
+        made = cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
+        made._settings = settings  # with what is for a device actor, too
+        return made
 
     @classmethod
     def from_url(

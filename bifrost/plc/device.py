@@ -21,10 +21,14 @@ class PollGroup(msgspec.Struct, frozen=True):
     Attributes:
         tags: names of tags of the connection, at least one.
         interval: seconds between two polls, 0.0005 to 86,400.
+        on_change: publish only rows whose status or value changed, `Tag.deadband` considered.
+        report_interval: with `on_change`: seconds after which every row is published all the same; None: never.
     """
 
     tags: tuple[str, ...]
     interval: float
+    on_change: bool = False
+    report_interval: float | None = None
 
 
 class GetStatus(msgspec.Struct, frozen=True):
