@@ -57,7 +57,7 @@ class _Device:
 
 def mixed_rows(length: Length) -> list[Row]:
     """Tags a second beside pymodbus, and the own share."""
-    rounds = length.rounds(15, 4)
+    rounds = length.rounds(40, 6)
     with modbus_peer() as peer:
         device = asyncio.run(_acquaint(peer.port))
         times = asyncio.run(_compete(device, rounds))
@@ -149,7 +149,7 @@ async def _compete(device: _Device, rounds: int) -> Times:
     reader = PymodbusReader(pymodbus, device.fields, device.spans)
     async with (
         _connection(device.port) as plc,
-        _connection(device.port, max_in_flight=_IN_FLIGHT) as pipelined,
+        _connection(device.port, max_in_flight=_IN_FLIGHT, share_link=False) as pipelined,
     ):
         assert await reader.read() == (await plc.read_tags(tags)).values_dict()
         assert await reader.read() == (await pipelined.read_tags(tags)).values_dict()

@@ -20,6 +20,7 @@ from typing import Final
 
 from benchmarks._plc_mixed import mixed_rows
 from benchmarks._plc_neuron import neuron_rows
+from benchmarks._plc_poll import poll_rows
 from benchmarks._plc_single import single_rows
 from benchmarks._plc_table import Length, Row, markdown
 from benchmarks._report import heading
@@ -30,6 +31,7 @@ _PARTS: Final[Mapping[str, Callable[[Length], list[Row]]]] = {
     "single": single_rows,
     "mixed": mixed_rows,
     "neuron": neuron_rows,
+    "poll10": poll_rows,
 }
 
 
