@@ -14,17 +14,26 @@ __all__ = [
     "ModbusFramer",
     "ModbusPlan",
     "ModbusRequest",
+    "RtuFramer",
+    "RtuRequestFramer",
     "TumblingWindows",
     "Wal",
+    "modbus_crc16",
     "modbus_decode_answer",
+    "modbus_decode_device_id",
     "modbus_decode_request",
+    "modbus_device_id_request",
     "modbus_encode_bits",
+    "modbus_encode_device_id",
     "modbus_encode_exception",
     "modbus_encode_registers",
     "modbus_encode_value",
     "modbus_encode_write",
     "modbus_frame",
+    "modbus_mask_write_request",
     "modbus_read_request",
+    "modbus_read_write_request",
+    "modbus_rtu_frame",
     "modbus_write_request",
 ]
 
@@ -65,6 +74,9 @@ class ModbusBlock:
     @property
     def range(self) -> _ModbusRange:
         """`(unit, function, start, stop)`, stop not included."""
+    @property
+    def pdu(self) -> bytes:
+        """The request without any header."""
     def frame(self, transaction: int) -> bytes:
         """The whole request with its MBAP header."""
     def decode(self, pdu: bytes, values: list[Any]) -> None:
@@ -105,7 +117,11 @@ class ModbusPlan:
 
 @final
 class ModbusRequest:
-    """A request as a server sees it; `values` are bools for functions 5 and 15, words for 6 and 16, else empty."""
+    """A request as a server sees it.
+
+    `values` are bools for functions 5 and 15, words for 6, 16 and 23, else empty. `address` and `quantity` of function
+    23 are those of the read. The register of function 22 becomes `(register & and_mask) | (or_mask & ~and_mask)`.
+    """
 
     @property
     def function(self) -> int: ...
@@ -117,7 +133,77 @@ class ModbusRequest:
     def is_write(self) -> bool: ...
     @property
     def values(self) -> list[Any]: ...
+    @property
+    def and_mask(self) -> int | None:
+        """Of function 22."""
+    @property
+    def or_mask(self) -> int | None:
+        """Of function 22."""
+    @property
+    def write_address(self) -> int | None:
+        """Of function 23: where `values` go, before the read."""
+    @property
+    def read_code(self) -> int | None:
+        """Of function 43: 1 basic, 2 regular, 3 extended, 4 one single object."""
+    @property
+    def object_id(self) -> int | None:
+        """Of function 43: the first object, or the only one."""
     def encode(self) -> bytes: ...
+
+@final
+class RtuFramer:
+    """Cuts what a client hears on a serial line into answers `(unit_id, pdu)` with a good CRC.
+
+    Where a frame ends follows from its function code and byte count, never from silence; a wrong CRC is given up byte
+    by byte until a good frame begins. Keeps at most 256 bytes. The same bytes give the same frames in any split.
+    """
+
+    def __new__(cls, *, local_echo: bool = False) -> RtuFramer:
+        """`local_echo`: the line gives back what is sent; exactly our own request is swallowed, once."""
+    def expect(self, request_pdu: bytes, unit: int) -> None:
+        """Say what is sent now. Bytes kept from before become noise; the answer is found behind any noise at once."""
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Take bytes in any split. Frames of other units and functions are handed over too: check `unit_id`."""
+    def idle(self) -> list[tuple[int, bytes]]:
+        """Say that the line went silent: what is incomplete is given up, whole frames behind it are handed over."""
+    def reset(self) -> None:
+        """Forget everything but the counters, for a new line."""
+    @property
+    def pending(self) -> int: ...
+    @property
+    def crc_errors(self) -> int:
+        """Frames with a wrong CRC; what is tried while searching for the next good one does not count."""
+    @property
+    def noise_bytes(self) -> int:
+        """Bytes that belonged to no good frame."""
+    @property
+    def echoes(self) -> int:
+        """Our own requests that came back."""
+
+@final
+class RtuRequestFramer:
+    """Cuts what a server hears on a serial line into requests `(unit_id, pdu)` with a good CRC.
+
+    Known are functions 1 to 8, 11, 12, 15 to 17, 20 to 24 and 43/14; of others the length is unknown: they are noise.
+    Call `idle` when the line was silent in the middle of a frame, else a broken beginning may hold up 256 bytes.
+    """
+
+    def __new__(cls) -> RtuRequestFramer: ...
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]: ...
+    def idle(self) -> list[tuple[int, bytes]]: ...
+    def reset(self) -> None: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def crc_errors(self) -> int: ...
+    @property
+    def noise_bytes(self) -> int: ...
+
+def modbus_crc16(data: bytes) -> int:
+    """The CRC-16 of RTU; on the wire its low byte goes first."""
+
+def modbus_rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """Put a PDU of 1..253 bytes into an RTU frame."""
 
 def modbus_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
     """Put a PDU of 1..253 bytes into an MBAP frame."""
@@ -128,10 +214,27 @@ def modbus_read_request(function: int, address: int, quantity: int) -> bytes:
 def modbus_write_request(function: int, address: int, values: Sequence[bool] | Sequence[int]) -> bytes:
     """PDU for functions 5, 6, 15, 16; `ConfigError` if there are too many values."""
 
-def modbus_decode_answer(request: bytes, pdu: bytes) -> bytes | None:
-    """Check an answer against its request's PDU: the value bytes of a read, None for a write.
+def modbus_mask_write_request(address: int, and_mask: int, or_mask: int) -> bytes:
+    """PDU for function 22: bits set in `and_mask` stay, the others become those of `or_mask`."""
 
-    Raises `ModbusFault` for an exception answer and `ProtocolError` for one that does not fit.
+def modbus_read_write_request(read_address: int, quantity: int, write_address: int, words: Sequence[int]) -> bytes:
+    """PDU for function 23: writes 1..121 words, then reads 1..125. `ConfigError` if out of range."""
+
+def modbus_device_id_request(code: int, object_id: int) -> bytes:
+    """PDU for function 43, MEI type 14; code 1 basic, 2 regular, 3 extended, 4 one single object."""
+
+def modbus_decode_device_id(pdu: bytes) -> tuple[int, bool, int, list[tuple[int, bytes]]]:
+    """Take an identification apart: `(conformity, more_follows, next_object, [(object_id, bytes)])`.
+
+    If more follows, ask again from `next_object`, which must be higher than the last object. Raises `ModbusFault` and
+    `ProtocolError`.
+    """
+
+def modbus_decode_answer(request: bytes, pdu: bytes) -> bytes | None:
+    """Check an answer against its request's PDU: the value bytes of a read (functions 1 to 4, 23), None for a write.
+
+    Of function 43 all bytes after the function code. Raises `ModbusFault` for an exception answer and `ProtocolError`
+    for one that does not fit.
     """
 
 def modbus_encode_value(value: object, datatype: str, byte_order: str, length: int) -> list[int]:
@@ -141,13 +244,21 @@ def modbus_decode_request(pdu: bytes) -> ModbusRequest:
     """Read a request. `ModbusFault.code` is the exception to answer with; `ProtocolError`: nothing can be answered."""
 
 def modbus_encode_registers(function: int, words: Sequence[int]) -> bytes:
-    """A server's answer PDU to functions 3 and 4: 1..125 words."""
+    """A server's answer PDU to functions 3, 4 and 23: 1..125 words."""
 
 def modbus_encode_bits(function: int, bits: Sequence[bool]) -> bytes:
     """A server's answer PDU to functions 1 and 2: 1..2000 bits."""
 
 def modbus_encode_write(request: ModbusRequest) -> bytes:
-    """A server's answer PDU to a write that was done."""
+    """A server's answer PDU to a write that was done: functions 5, 6, 15, 16, 22."""
+
+def modbus_encode_device_id(
+    request: ModbusRequest, objects: Sequence[tuple[int, bytes]], *, conformity: int = 0x83
+) -> bytes:
+    """A server's answer PDU to function 43: as many of its objects as fit, and where the next answer begins.
+
+    Objects hold at most 244 bytes. `ModbusFault.code` is the exception to answer with.
+    """
 
 def modbus_encode_exception(function: int, code: int) -> bytes:
     """A server's exception answer PDU; codes in V1.1b3 section 7."""

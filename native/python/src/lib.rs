@@ -6,6 +6,8 @@ mod analytics;
 mod arrow;
 mod error;
 mod modbus;
+mod modbus_request;
+mod modbus_rtu;
 mod modbus_server;
 mod series;
 mod wal;
@@ -22,6 +24,8 @@ fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
         },
     )?;
     modbus::register(module)?;
+    modbus_request::register(module)?;
+    modbus_rtu::register(module)?;
     modbus_server::register(module)?;
     series::register(module)?;
     wal::register(module)?;

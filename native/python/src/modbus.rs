@@ -2,7 +2,7 @@
 
 use bifrost_codec::modbus::{
     self, AnswerError, Area, Block, ByteOrder, EncodeError, Field, Frame, Framer, Kind, Limits,
-    Plan, PlanError, Range, Request, RequestError, Value,
+    Plan, PlanError, Range, RequestError, Value,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -23,7 +23,7 @@ type FieldTuple = (
 );
 type RangeTuple = (u8, u8, u32, u32);
 
-fn answer_error(error: AnswerError) -> PyErr {
+pub(crate) fn answer_error(error: AnswerError) -> PyErr {
     match error {
         AnswerError::Exception { code, .. } => modbus_fault(error.to_string(), code),
         _ => protocol_error(error.to_string()),
@@ -83,7 +83,7 @@ fn from_python(value: &Bound<'_, PyAny>, kind: Kind) -> PyResult<Value> {
     )))
 }
 
-fn area(function: u8) -> PyResult<Area> {
+pub(crate) fn area(function: u8) -> PyResult<Area> {
     Area::of_function(function)
         .ok_or_else(|| PyValueError::new_err(format!("expected function 1 to 4, got {function}")))
 }
@@ -200,6 +200,11 @@ impl ModbusBlock {
     fn range(&self) -> RangeTuple {
         let range = self.block.range();
         (range.unit, range.area.function(), range.start, range.stop)
+    }
+
+    #[getter]
+    fn pdu<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.pdu)
     }
 
     fn frame<'py>(&self, py: Python<'py>, transaction: u16) -> PyResult<Bound<'py, PyBytes>> {
@@ -339,72 +344,6 @@ fn modbus_frame<'py>(
 }
 
 #[pyfunction]
-fn modbus_read_request(
-    py: Python<'_>,
-    function: u8,
-    address: u16,
-    quantity: u16,
-) -> PyResult<Bound<'_, PyBytes>> {
-    let request = Request::Read {
-        area: area(function)?,
-        address,
-        quantity,
-    };
-    let pdu = request
-        .encode()
-        .map_err(|error| config_error(error.to_string()))?;
-    Ok(PyBytes::new(py, &pdu))
-}
-
-#[pyfunction]
-fn modbus_write_request<'py>(
-    py: Python<'py>,
-    function: u8,
-    address: u16,
-    values: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let request = match function {
-        5 => Request::WriteCoil {
-            address,
-            value: one(values)?,
-        },
-        6 => Request::WriteRegister {
-            address,
-            value: one(values)?,
-        },
-        15 => Request::WriteCoils {
-            address,
-            values: values.extract()?,
-        },
-        16 => Request::WriteRegisters {
-            address,
-            values: values.extract()?,
-        },
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "expected function 5, 6, 15 or 16, got {other}"
-            )));
-        }
-    };
-    let pdu = request
-        .encode()
-        .map_err(|error| config_error(error.to_string()))?;
-    Ok(PyBytes::new(py, &pdu))
-}
-
-#[pyfunction]
-fn modbus_decode_answer<'py>(
-    py: Python<'py>,
-    request: &[u8],
-    pdu: &[u8],
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    match modbus::Answer::decode(request, pdu).map_err(answer_error)? {
-        modbus::Answer::Payload(payload) => Ok(Some(PyBytes::new(py, payload))),
-        modbus::Answer::Done => Ok(None),
-    }
-}
-
-#[pyfunction]
 fn modbus_encode_value(
     value: &Bound<'_, PyAny>,
     datatype: &str,
@@ -422,18 +361,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ModbusBlock>()?;
     module.add_class::<ModbusPlan>()?;
     module.add_function(wrap_pyfunction!(modbus_frame, module)?)?;
-    module.add_function(wrap_pyfunction!(modbus_read_request, module)?)?;
-    module.add_function(wrap_pyfunction!(modbus_write_request, module)?)?;
-    module.add_function(wrap_pyfunction!(modbus_decode_answer, module)?)?;
     module.add_function(wrap_pyfunction!(modbus_encode_value, module)?)?;
     Ok(())
-}
-
-/// Takes the only item of a sequence.
-fn one<'py, T>(values: &Bound<'py, PyAny>) -> PyResult<T>
-where
-    [T; 1]: FromPyObjectOwned<'py>,
-{
-    let [value] = values.extract::<[T; 1]>().map_err(Into::into)?;
-    Ok(value)
 }

@@ -1,6 +1,6 @@
 //! Bindings of the server's side of `bifrost-codec`'s Modbus half: requests in, answers out.
 
-use bifrost_codec::modbus::{self, Request};
+use bifrost_codec::modbus::{self, DeviceId, Request};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -30,17 +30,61 @@ impl ModbusRequest {
 
     #[getter]
     fn is_write(&self) -> bool {
-        !matches!(self.0, Request::Read { .. })
+        !matches!(self.0, Request::Read { .. } | Request::DeviceId { .. })
+    }
+
+    #[getter]
+    fn and_mask(&self) -> Option<u16> {
+        match self.0 {
+            Request::MaskWrite { and_mask, .. } => Some(and_mask),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn or_mask(&self) -> Option<u16> {
+        match self.0 {
+            Request::MaskWrite { or_mask, .. } => Some(or_mask),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn write_address(&self) -> Option<u16> {
+        match self.0 {
+            Request::ReadWrite { write_address, .. } => Some(write_address),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn read_code(&self) -> Option<u8> {
+        match self.0 {
+            Request::DeviceId { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn object_id(&self) -> Option<u8> {
+        match self.0 {
+            Request::DeviceId { object, .. } => Some(object),
+            _ => None,
+        }
     }
 
     #[getter]
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         match &self.0 {
-            Request::Read { .. } => Ok(PyList::empty(py)),
+            Request::Read { .. } | Request::MaskWrite { .. } | Request::DeviceId { .. } => {
+                Ok(PyList::empty(py))
+            }
             Request::WriteCoil { value, .. } => PyList::new(py, [*value]),
             Request::WriteRegister { value, .. } => PyList::new(py, [*value]),
             Request::WriteCoils { values, .. } => PyList::new(py, values),
-            Request::WriteRegisters { values, .. } => PyList::new(py, values),
+            Request::WriteRegisters { values, .. } | Request::ReadWrite { values, .. } => {
+                PyList::new(py, values)
+            }
         }
     }
 
@@ -89,6 +133,29 @@ fn modbus_encode_write<'py>(
 }
 
 #[pyfunction]
+#[pyo3(signature = (request, objects, *, conformity=0x83))]
+fn modbus_encode_device_id<'py>(
+    py: Python<'py>,
+    request: &ModbusRequest,
+    mut objects: Vec<(u8, Vec<u8>)>,
+    conformity: u8,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let Request::DeviceId { code, object } = request.0 else {
+        return Err(PyValueError::new_err(format!(
+            "expected a request of function 43, got function {}",
+            request.0.function()
+        )));
+    };
+    objects.sort_by_key(|(id, _)| *id);
+    let objects: Vec<(u8, &[u8])> = objects
+        .iter()
+        .map(|(id, bytes)| (*id, &bytes[..]))
+        .collect();
+    let pdu = DeviceId::answer(code, object, conformity, &objects).map_err(request_error)?;
+    Ok(PyBytes::new(py, &pdu))
+}
+
+#[pyfunction]
 fn modbus_encode_exception(py: Python<'_>, function: u8, code: u8) -> Bound<'_, PyBytes> {
     PyBytes::new(py, &modbus::encode_exception(function, code))
 }
@@ -100,6 +167,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(modbus_encode_registers, module)?)?;
     module.add_function(wrap_pyfunction!(modbus_encode_bits, module)?)?;
     module.add_function(wrap_pyfunction!(modbus_encode_write, module)?)?;
+    module.add_function(wrap_pyfunction!(modbus_encode_device_id, module)?)?;
     module.add_function(wrap_pyfunction!(modbus_encode_exception, module)?)?;
     Ok(())
 }

@@ -1,22 +1,23 @@
 //! Answers, both ways: a server writes them, a client checks them against the request.
 //!
-//! Obeys: V1.1b3 sections 6.1 to 6.6, 6.11, 6.12 and 7.
+//! Obeys: V1.1b3 sections 6.1 to 6.6, 6.11, 6.12, 6.16, 6.17, 6.21 and 7.
 
 use super::MAX_PDU;
-use super::bytes::{pack, word};
+use super::bytes::pack;
+use super::device_id::{DEVICE_ID, DeviceId};
 use super::error::{AnswerError, RequestError};
-use super::request::{Area, Request};
+use super::request::{Area, Request, expected_bytes};
 
 /// What a good answer to a request holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer<'a> {
-    /// The values of a read, as they stood on the wire.
+    /// The values of a read, as they stood on the wire; of function 43 all that follows the function code.
     Payload(&'a [u8]),
     /// A write was done.
     Done,
 }
 
-fn check_function(pdu: &[u8], function: u8) -> Result<(), AnswerError> {
+pub(crate) fn check_function(pdu: &[u8], function: u8) -> Result<(), AnswerError> {
     let found = *pdu.first().ok_or(AnswerError::Truncated {
         needed: 2,
         available: 0,
@@ -42,13 +43,17 @@ fn check_function(pdu: &[u8], function: u8) -> Result<(), AnswerError> {
 /// # Errors
 /// The device refused, or the answer does not fit the request.
 pub fn read_payload(area: Area, quantity: u16, pdu: &[u8]) -> Result<&[u8], AnswerError> {
-    check_function(pdu, area.function())?;
     let quantity = usize::from(quantity);
     let expected = if area.is_bits() {
         quantity.div_ceil(8)
     } else {
         quantity * 2
     };
+    values(area.function(), expected, pdu)
+}
+
+fn values(function: u8, expected: usize, pdu: &[u8]) -> Result<&[u8], AnswerError> {
+    check_function(pdu, function)?;
     let announced = usize::from(*pdu.get(1).ok_or(AnswerError::Truncated {
         needed: 2 + expected,
         available: 1,
@@ -69,7 +74,12 @@ pub fn read_payload(area: Area, quantity: u16, pdu: &[u8]) -> Result<&[u8], Answ
     Ok(payload)
 }
 
-/// Checks the answer to a write: it repeats the first five bytes of the request.
+/// Bytes of a write's request that its answer repeats: address and value, quantity or masks.
+fn echo_length(function: u8) -> usize {
+    if function == 22 { 7 } else { 5 }
+}
+
+/// Checks the answer to a write: it repeats the beginning of the request.
 ///
 /// # Errors
 /// The device refused, or the answer does not repeat the request.
@@ -78,12 +88,12 @@ pub fn check_write(request: &[u8], pdu: &[u8]) -> Result<(), AnswerError> {
         .first()
         .ok_or(AnswerError::Request(RequestError::Empty))?;
     let echo = request
-        .get(..5)
+        .get(..echo_length(function))
         .ok_or(AnswerError::Request(RequestError::Length { function }))?;
     check_function(pdu, function)?;
-    if pdu.len() < 5 {
+    if pdu.len() < echo.len() {
         return Err(AnswerError::Truncated {
-            needed: 5,
+            needed: echo.len(),
             available: pdu.len(),
         });
     }
@@ -103,21 +113,31 @@ impl<'a> Answer<'a> {
         let function = *request
             .first()
             .ok_or(AnswerError::Request(RequestError::Empty))?;
-        if let Some(area) = Area::of_function(function) {
-            let quantity =
-                word(request, 3).ok_or(AnswerError::Request(RequestError::Length { function }))?;
-            return read_payload(area, quantity, pdu).map(Answer::Payload);
+        let short = AnswerError::Request(RequestError::Length { function });
+        match function {
+            1..=4 | 23 => {
+                let expected = expected_bytes(request).ok_or(short)?;
+                values(function, expected, pdu).map(Answer::Payload)
+            }
+            DEVICE_ID => {
+                let expected = *request.get(2).ok_or(short)?;
+                let found = DeviceId::decode(pdu)?.code;
+                if found != expected {
+                    return Err(AnswerError::ReadCode { expected, found });
+                }
+                Ok(Answer::Payload(pdu.get(1..).unwrap_or_default()))
+            }
+            _ => check_write(request, pdu).map(|()| Answer::Done),
         }
-        check_write(request, pdu).map(|()| Answer::Done)
     }
 }
 
-/// Writes a server's answer to functions 3 and 4.
+/// Writes a server's answer to functions 3, 4 and 23.
 ///
 /// # Errors
 /// More than 125 registers, none, or another function.
 pub fn encode_registers(function: u8, words: &[u16]) -> Result<Vec<u8>, RequestError> {
-    if !matches!(function, 3 | 4) {
+    if !matches!(function, 3 | 4 | 23) {
         return Err(RequestError::Function(function));
     }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
@@ -165,16 +185,20 @@ fn encode_payload(
     Ok(pdu)
 }
 
-/// Writes a server's answer to a write: the first five bytes of the request.
+/// Writes a server's answer to a write: the beginning of the request.
 ///
 /// # Errors
-/// The request is a read, or carries more than its function allows.
+/// The answer to the request carries values, or the request carries more than its function allows.
 pub fn encode_write(request: &Request) -> Result<Vec<u8>, RequestError> {
-    if let Request::Read { area, .. } = request {
-        return Err(RequestError::Function(area.function()));
+    let function = request.function();
+    if matches!(
+        request,
+        Request::Read { .. } | Request::ReadWrite { .. } | Request::DeviceId { .. }
+    ) {
+        return Err(RequestError::Function(function));
     }
     let mut pdu = request.encode()?;
-    pdu.truncate(5);
+    pdu.truncate(echo_length(function));
     Ok(pdu)
 }
 

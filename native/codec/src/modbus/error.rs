@@ -61,6 +61,17 @@ pub enum AnswerError {
     },
     /// The answer to a write does not repeat the request's address and value or quantity.
     Echo,
+    /// Function 43 answered with another MEI type than 14.
+    Mei(u8),
+    /// The identification of another kind was asked for.
+    ReadCode {
+        /// The kind that was asked for.
+        expected: u8,
+        /// The kind that was answered.
+        found: u8,
+    },
+    /// Bytes are left behind the last object.
+    Surplus(usize),
     /// The request itself is not one that can be answered.
     Request(RequestError),
 }
@@ -93,6 +104,15 @@ impl fmt::Display for AnswerError {
             Self::Echo => write!(
                 out,
                 "the answer does not repeat the write's address and value"
+            ),
+            Self::Mei(found) => write!(out, "expected an answer of MEI type 14, got {found}"),
+            Self::ReadCode { expected, found } => write!(
+                out,
+                "expected an identification of kind {expected}, got {found}"
+            ),
+            Self::Surplus(bytes) => write!(
+                out,
+                "expected the answer to end with its last object, got {bytes} bytes more"
             ),
             Self::Request(error) => write!(out, "the request is wrong: {error}"),
         }
@@ -148,6 +168,14 @@ pub enum RequestError {
     },
     /// A coil may be set to 0x0000 or 0xFF00 only; answered with exception 3.
     CoilValue(u16),
+    /// Function 43 is served with MEI type 14 only; answered with exception 1.
+    Mei(u8),
+    /// The identification is read with code 1 to 4; answered with exception 3.
+    ReadCode(u8),
+    /// The device has no such object; answered with exception 2.
+    NoObject(u8),
+    /// The object is too long for any answer; answered with exception 4.
+    Object(u8),
 }
 
 impl RequestError {
@@ -156,9 +184,13 @@ impl RequestError {
     pub fn exception_code(self) -> Option<u8> {
         match self {
             Self::Empty => None,
-            Self::Function(_) => Some(1),
-            Self::Address { .. } => Some(2),
-            Self::Length { .. } | Self::Quantity { .. } | Self::CoilValue(_) => Some(3),
+            Self::Function(_) | Self::Mei(_) => Some(1),
+            Self::Address { .. } | Self::NoObject(_) => Some(2),
+            Self::Length { .. }
+            | Self::Quantity { .. }
+            | Self::CoilValue(_)
+            | Self::ReadCode(_) => Some(3),
+            Self::Object(_) => Some(4),
         }
     }
 }
@@ -169,7 +201,7 @@ impl fmt::Display for RequestError {
             Self::Empty => write!(out, "expected a function code, got an empty PDU"),
             Self::Function(found) => write!(
                 out,
-                "function {found} is not known; known are 1 to 6, 15 and 16"
+                "function {found} is not known; known are 1 to 6, 15, 16, 22, 23 and 43"
             ),
             Self::Length { function } => write!(
                 out,
@@ -192,6 +224,16 @@ impl fmt::Display for RequestError {
             Self::CoilValue(found) => write!(
                 out,
                 "expected the coil value 0x0000 or 0xff00, got 0x{found:04x}"
+            ),
+            Self::Mei(found) => write!(out, "expected MEI type 14 for function 43, got {found}"),
+            Self::ReadCode(found) => write!(
+                out,
+                "expected 1 to 4 as the kind of identification, got {found}"
+            ),
+            Self::NoObject(id) => write!(out, "there is no identification object {id}"),
+            Self::Object(id) => write!(
+                out,
+                "expected at most 244 bytes in identification object {id}"
             ),
         }
     }

@@ -2,20 +2,27 @@
 
 mod answer;
 mod bytes;
+mod crc;
+mod device_id;
 mod error;
 mod frame;
 mod plan;
 mod request;
+mod rtu;
+mod rtu_shape;
 mod value;
 
 pub use answer::{
     Answer, check_write, encode_bits, encode_exception, encode_registers, encode_write,
     read_payload,
 };
+pub use crc::crc16;
+pub use device_id::DeviceId;
 pub use error::{AnswerError, EncodeError, FrameError, PlanError, RequestError, exception_name};
 pub use frame::{Frame, Framer, MAX_PDU, encode_frame};
 pub use plan::{Block, Field, Limits, Plan, Range};
 pub use request::{Area, Request};
+pub use rtu::{RtuCounters, RtuFrame, RtuFramer, RtuRequestFramer, encode_rtu_frame};
 pub use value::{ByteOrder, Kind, Value, decode_value, encode_value};
 
 /// Registers that one read may ask for; V1.1b3 sections 6.3 and 6.4.
@@ -26,3 +33,5 @@ pub const MAX_READ_BITS: u16 = 2000;
 pub const MAX_WRITE_REGISTERS: u16 = 123;
 /// Coils that one write may carry; V1.1b3 section 6.11.
 pub const MAX_WRITE_BITS: u16 = 1968;
+/// Registers that one read/write may write; V1.1b3 section 6.17.
+pub const MAX_READ_WRITE_REGISTERS: u16 = 121;

@@ -1,10 +1,14 @@
 //! Requests, both ways: a client writes them, a server reads them.
 //!
-//! Obeys: V1.1b3 sections 6.1 to 6.6, 6.11, 6.12.
+//! Obeys: V1.1b3 sections 6.1 to 6.6, 6.11, 6.12, 6.16, 6.17, 6.21.
 
 use super::bytes::{bit, pack, word, words};
+use super::device_id::{DEVICE_ID, MEI_DEVICE_ID};
 use super::error::RequestError;
-use super::{MAX_READ_BITS, MAX_READ_REGISTERS, MAX_WRITE_BITS, MAX_WRITE_REGISTERS};
+use super::{
+    MAX_READ_BITS, MAX_READ_REGISTERS, MAX_READ_WRITE_REGISTERS, MAX_WRITE_BITS,
+    MAX_WRITE_REGISTERS,
+};
 
 /// The four tables of a device; V1.1b3 section 4.3.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -60,7 +64,7 @@ impl Area {
     }
 }
 
-/// One request of the eight that are served here.
+/// One request of the eleven that are served here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Request {
     /// Functions 1 to 4.
@@ -100,6 +104,43 @@ pub enum Request {
         /// 1 to 123 words.
         values: Vec<u16>,
     },
+    /// Function 22: the register becomes `(register & and_mask) | (or_mask & !and_mask)`.
+    MaskWrite {
+        /// Address, from 0.
+        address: u16,
+        /// The bits that stay.
+        and_mask: u16,
+        /// What the other bits become.
+        or_mask: u16,
+    },
+    /// Function 23: writes first, then reads.
+    ReadWrite {
+        /// First address that is read, from 0.
+        address: u16,
+        /// Registers to read, 1 to 125.
+        quantity: u16,
+        /// First address that is written, from 0.
+        write_address: u16,
+        /// 1 to 121 words to write.
+        values: Vec<u16>,
+    },
+    /// Function 43, MEI type 14.
+    DeviceId {
+        /// 1 basic, 2 regular, 3 extended, 4 one single object.
+        code: u8,
+        /// The first object, or the only one.
+        object: u8,
+    },
+}
+
+/// Bytes of values that the answer to a read carries; None for what is no read.
+pub(crate) fn expected_bytes(request: &[u8]) -> Option<usize> {
+    let quantity = usize::from(word(request, 3)?);
+    match request.first()? {
+        1 | 2 => Some(quantity.div_ceil(8)),
+        3 | 4 | 23 => Some(quantity * 2),
+        _ => None,
+    }
 }
 
 impl Request {
@@ -112,10 +153,13 @@ impl Request {
             Self::WriteRegister { .. } => 6,
             Self::WriteCoils { .. } => 15,
             Self::WriteRegisters { .. } => 16,
+            Self::MaskWrite { .. } => 22,
+            Self::ReadWrite { .. } => 23,
+            Self::DeviceId { .. } => DEVICE_ID,
         }
     }
 
-    /// The first address, from 0.
+    /// The first address, from 0; of function 23 that of the read, and 0 for function 43.
     #[must_use]
     pub fn address(&self) -> u16 {
         match self {
@@ -123,16 +167,22 @@ impl Request {
             | Self::WriteCoil { address, .. }
             | Self::WriteRegister { address, .. }
             | Self::WriteCoils { address, .. }
-            | Self::WriteRegisters { address, .. } => *address,
+            | Self::WriteRegisters { address, .. }
+            | Self::MaskWrite { address, .. }
+            | Self::ReadWrite { address, .. } => *address,
+            Self::DeviceId { .. } => 0,
         }
     }
 
-    /// How many bits or registers it is about.
+    /// How many bits or registers it is about; of function 23 those of the read, and 0 for function 43.
     #[must_use]
     pub fn quantity(&self) -> usize {
         match self {
-            Self::Read { quantity, .. } => usize::from(*quantity),
-            Self::WriteCoil { .. } | Self::WriteRegister { .. } => 1,
+            Self::Read { quantity, .. } | Self::ReadWrite { quantity, .. } => {
+                usize::from(*quantity)
+            }
+            Self::WriteCoil { .. } | Self::WriteRegister { .. } | Self::MaskWrite { .. } => 1,
+            Self::DeviceId { .. } => 0,
             Self::WriteCoils { values, .. } => values.len(),
             Self::WriteRegisters { values, .. } => values.len(),
         }
@@ -146,7 +196,7 @@ impl Request {
         let function = self.function();
         let address = self.address();
         let quantity = self.checked_quantity()?;
-        let mut pdu = Vec::with_capacity(6);
+        let mut pdu = Vec::with_capacity(10);
         pdu.push(function);
         pdu.extend_from_slice(&address.to_be_bytes());
         match self {
@@ -160,6 +210,33 @@ impl Request {
                 let bytes: Vec<u8> = values.iter().flat_map(|word| word.to_be_bytes()).collect();
                 push_values(&mut pdu, quantity, &bytes);
             }
+            Self::MaskWrite {
+                and_mask, or_mask, ..
+            } => {
+                pdu.extend_from_slice(&and_mask.to_be_bytes());
+                pdu.extend_from_slice(&or_mask.to_be_bytes());
+            }
+            Self::ReadWrite {
+                write_address,
+                values,
+                ..
+            } => {
+                let writes = check_quantity(
+                    function,
+                    *write_address,
+                    values.len(),
+                    MAX_READ_WRITE_REGISTERS,
+                )?;
+                pdu.extend_from_slice(&quantity.to_be_bytes());
+                pdu.extend_from_slice(&write_address.to_be_bytes());
+                let bytes: Vec<u8> = values.iter().flat_map(|word| word.to_be_bytes()).collect();
+                push_values(&mut pdu, writes, &bytes);
+            }
+            Self::DeviceId { code, object } => {
+                check_read_code(*code)?;
+                pdu.truncate(1);
+                pdu.extend_from_slice(&[MEI_DEVICE_ID, *code, *object]);
+            }
         }
         Ok(pdu)
     }
@@ -171,8 +248,12 @@ impl Request {
     pub fn decode(pdu: &[u8]) -> Result<Self, RequestError> {
         let function = *pdu.first().ok_or(RequestError::Empty)?;
         let short = RequestError::Length { function };
-        if !matches!(function, 1..=6 | 15 | 16) {
-            return Err(RequestError::Function(function));
+        match function {
+            1..=6 | 15 | 16 => {}
+            22 => return decode_mask_write(pdu),
+            23 => return decode_read_write(pdu),
+            DEVICE_ID => return decode_device_id(pdu),
+            _ => return Err(RequestError::Function(function)),
         }
         let address = word(pdu, 1).ok_or(short)?;
         let second = word(pdu, 3).ok_or(short)?;
@@ -207,9 +288,11 @@ impl Request {
         let function = self.function();
         let limit = match self {
             Self::Read { area, .. } => area.max_read(),
-            Self::WriteCoil { .. } | Self::WriteRegister { .. } => 1,
+            Self::WriteCoil { .. } | Self::WriteRegister { .. } | Self::MaskWrite { .. } => 1,
             Self::WriteCoils { .. } => MAX_WRITE_BITS,
             Self::WriteRegisters { .. } => MAX_WRITE_REGISTERS,
+            Self::ReadWrite { .. } => MAX_READ_REGISTERS,
+            Self::DeviceId { .. } => return Ok(0),
         };
         check_quantity(function, self.address(), self.quantity(), limit)
     }
@@ -269,6 +352,59 @@ fn decode_write_multiple(
             values: words(payload),
         }
     })
+}
+
+fn decode_mask_write(pdu: &[u8]) -> Result<Request, RequestError> {
+    match (word(pdu, 1), word(pdu, 3), word(pdu, 5), pdu.len()) {
+        (Some(address), Some(and_mask), Some(or_mask), 7) => Ok(Request::MaskWrite {
+            address,
+            and_mask,
+            or_mask,
+        }),
+        _ => Err(RequestError::Length { function: 22 }),
+    }
+}
+
+fn decode_read_write(pdu: &[u8]) -> Result<Request, RequestError> {
+    let short = RequestError::Length { function: 23 };
+    let number = |at| word(pdu, at).ok_or(short);
+    let (address, quantity, write_address, writes) =
+        (number(1)?, number(3)?, number(5)?, number(7)?);
+    check_quantity(23, address, usize::from(quantity), MAX_READ_REGISTERS)?;
+    let count = usize::from(writes);
+    check_quantity(23, write_address, count, MAX_READ_WRITE_REGISTERS)?;
+    let announced = usize::from(*pdu.get(9).ok_or(short)?);
+    let payload = pdu.get(10..).ok_or(short)?;
+    if announced != count * 2 || payload.len() != count * 2 {
+        return Err(short);
+    }
+    Ok(Request::ReadWrite {
+        address,
+        quantity,
+        write_address,
+        values: words(payload),
+    })
+}
+
+fn decode_device_id(pdu: &[u8]) -> Result<Request, RequestError> {
+    match *pdu {
+        [_, MEI_DEVICE_ID, code, object] => {
+            check_read_code(code)?;
+            Ok(Request::DeviceId { code, object })
+        }
+        [_, mei, ..] if mei != MEI_DEVICE_ID => Err(RequestError::Mei(mei)),
+        _ => Err(RequestError::Length {
+            function: DEVICE_ID,
+        }),
+    }
+}
+
+fn check_read_code(code: u8) -> Result<(), RequestError> {
+    if matches!(code, 1..=4) {
+        Ok(())
+    } else {
+        Err(RequestError::ReadCode(code))
+    }
 }
 
 fn push_values(pdu: &mut Vec<u8>, quantity: u16, bytes: &[u8]) {
