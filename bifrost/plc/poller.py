@@ -81,11 +81,11 @@ class Poller:
         seq = 0
         changes: ChangeFilter | None = None
         while True:
-            before = ticker.overruns
+            overruns, skipped = ticker.overruns, ticker.skipped
             await ticker.wait()
-            if ticker.overruns != before:
-                self._on_overrun(ticker.overruns - before)
-                seq += ticker.overruns - before
+            if ticker.overruns != overruns:
+                self._on_overrun(ticker.overruns - overruns)
+                seq += ticker.skipped - skipped
             prepared = self._prepare()
             if changes is None:
                 changes = ChangeFilter(prepared.tags)

@@ -23,15 +23,17 @@ class Ticker:
     Attributes:
         due: loop time for which the latest tick was meant.
         overruns: ticks that came a whole period late or more: skipped, or made up for.
+        skipped: those that were skipped.
     """
 
-    __slots__ = ("_catch_up", "_started", "due", "overruns", "period")
+    __slots__ = ("_catch_up", "_started", "due", "overruns", "period", "skipped")
 
     def __init__(self, period: float, *, catch_up: bool = False) -> None:
         if not 0.0005 <= period <= 86_400:
             raise ConfigError(f"expected an interval of 0.5 ms to 24 h, got {period * 1000:g} ms")
         self.due = 0.0
         self.overruns = 0
+        self.skipped = 0
         self.period = period
         self._catch_up = catch_up
         self._started = False
@@ -49,6 +51,7 @@ class Ticker:
             missed = 1 if self._catch_up else int((now - due) // self.period)
             self.overruns += missed
             if not self._catch_up:
+                self.skipped += missed
                 due += missed * self.period
         self.due = due
         # At least one turn of the loop, so that a poll that is always late still lets others run.
