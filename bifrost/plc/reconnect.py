@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError, ClosedError, LinkError, NotConnected
+from bifrost.errors import BifrostError, ClosedError, ConfigError, LinkError, MissingExtra, NotConnected
 from bifrost.plc.drivers.base import Driver
 
 __all__ = ["LinkKeeper", "LinkState", "StateChange"]
@@ -123,10 +123,8 @@ class LinkKeeper:
             raise NotConnected(f"no link within {timeout:g} s: {self.reason}") from None
 
     def down(self) -> NotConnected:
-        """Make the error that says why there is no link; raises instead if bifrost itself failed."""
-        task = self._task
-        if task is not None and task.done() and not task.cancelled() and (defect := task.exception()) is not None:
-            raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
+        """Make the error that says why there is no link; raises instead what no later attempt could mend."""
+        self._raise_defect()
         if self.state is LinkState.CLOSED:
             return ClosedError(_CLOSED)
         return NotConnected(f"not connected: {self.reason}")
@@ -159,8 +157,16 @@ class LinkKeeper:
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
-        if task is not None and not task.cancelled() and (defect := task.exception()) is not None:
-            raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
+        self._raise_defect()
+
+    def _raise_defect(self) -> None:
+        task = self._task
+        if task is None or not task.done() or task.cancelled() or (defect := task.exception()) is None:
+            return
+        if isinstance(defect, ConfigError | MissingExtra):
+            # Found only where the link was made: an extra that is not installed, options that contradict another link.
+            raise defect.with_traceback(None)
+        raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
