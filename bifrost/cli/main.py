@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bifrost.cli import check, device, inspection, run
+from bifrost.cli import check, device, inspection, read, run, write
 from bifrost.cli.exit_code import ExitCode
 from bifrost.errors import BifrostError, ConfigError
 
@@ -63,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_command(commands)
     device.add_command(commands)
     inspection.add_commands(commands)
+    read.add_command(commands)
+    write.add_command(commands)
     commands.add_parser(
         "demo", add_help=False, help="watch a gateway collect recorded machine data through injected faults"
     )

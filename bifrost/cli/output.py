@@ -12,7 +12,7 @@ import msgspec
 from bifrost.errors import ConfigError
 from bifrost.gateway.control.address import ControlAddress
 
-__all__ = ["add_gateway_options", "counted", "device_rows", "gateway_address", "print_columns", "print_json"]
+__all__ = ["add_gateway_options", "counted", "device_rows", "gateway_address", "print_columns", "print_json", "shown"]
 
 _LONGEST_TIMEOUT: Final = 86_400
 
@@ -32,6 +32,21 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def shown(value: object) -> str:
+    """Write a value for people, in one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value if value.isprintable() else repr(value)[1:-1]
+    if isinstance(value, bytes):
+        return value.hex(" ")
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {shown(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    return str(value)
 
 
 def device_rows(devices: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
