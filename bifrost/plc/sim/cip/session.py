@@ -1,0 +1,267 @@
+"""One TCP connection to a simulated controller: frames in, disturbed answers out, in order.
+
+Not here: what services do (`router`), what faults do to bytes (`faults`), listening (`target`).
+
+Obeys: CIP volume 2, section 2-4 (commands) and 2-5 (sessions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from collections import deque
+from typing import Protocol
+
+from bifrost.errors import CIPFault, ProtocolError
+from bifrost.plc.sim.cip.connection_manager import CONNECTION_MANAGER_CLASS, ConnectionManager, ManagerService
+from bifrost.plc.sim.cip.encapsulation import (
+    Command,
+    Frame,
+    FrameReader,
+    Item,
+    ItemType,
+    Status,
+    decode_items,
+    encode_items,
+)
+from bifrost.plc.sim.cip.faults import CipFault, CipInjection, disturb
+from bifrost.plc.sim.cip.paths import Logical, LogicalKind
+from bifrost.plc.sim.cip.replies import Request
+from bifrost.plc.sim.cip.router import MessageRouter, Tampering
+from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
+
+__all__ = ["Session", "SessionOwner"]
+
+_LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
+
+_VERSION = 1
+_UNCONNECTED_ROOM = 504  # bytes of an unconnected answer
+_CARRIERS = frozenset({Command.SEND_RR_DATA, Command.SEND_UNIT_DATA})
+_OPENERS = frozenset({ManagerService.FORWARD_OPEN, ManagerService.LARGE_FORWARD_OPEN, ManagerService.FORWARD_CLOSE})
+
+
+class SessionOwner(Protocol):
+    """What a connection asks of its target."""
+
+    @property
+    def router(self) -> MessageRouter:
+        """The controller's objects."""
+        ...
+
+    @property
+    def manager(self) -> ConnectionManager:
+        """The controller's connections."""
+        ...
+
+    def opened(self, session: Session) -> bool:
+        """Take a new connection, or say no."""
+        ...
+
+    def closed(self, session: Session) -> None:
+        """Forget a connection that ended."""
+        ...
+
+    def broke(self) -> None:
+        """Count a connection whose bytes were no EtherNet/IP."""
+        ...
+
+    def new_handle(self) -> int:
+        """Give a session handle that no other session has."""
+        ...
+
+    def listing(self, frame: Frame) -> Frame | None:
+        """Answer one of the commands that need no session; None if it is none of them."""
+        ...
+
+    def next_injection(self, *, opening: bool) -> CipInjection | None:
+        """Count a request and take the fault that it meets."""
+        ...
+
+
+class Session(asyncio.Protocol):
+    """One connection. Actions run in order; a pause holds back everything behind it."""
+
+    def __init__(self, target: SessionOwner) -> None:
+        self._target = target
+        self._reader = FrameReader()
+        self._actions: deque[Action] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._silent = False
+        self._handle = 0
+        self._previous = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Announce the connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if not self._target.opened(self):
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything that was still to be sent, and the CIP connections opened here."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._actions.clear()
+        self._transport = None
+        self._target.manager.forget(self)
+        self._target.closed(self)
+
+    def pause_writing(self) -> None:
+        """Take no more requests: a client that never reads must not fill this process's memory with answers."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on once the client has read."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Take requests, whole or in pieces."""
+        if self._silent:
+            return
+        try:
+            for frame in self._reader.feed(data):
+                self._take(frame)
+        except ProtocolError:
+            self._target.broke()
+            self.drop(reset=True)
+
+    def fall_silent(self) -> None:
+        """Answer nothing any more, and keep the connection open."""
+        self._silent = True
+        self._actions.clear()
+
+    def drop(self, *, reset: bool) -> None:
+        """End the connection, by RST or by FIN after what was written."""
+        if self._transport is None:
+            return
+        if not reset:
+            self._transport.close()
+            return
+        peer = self._transport.get_extra_info("socket")
+        if peer is not None:
+            with contextlib.suppress(OSError):  # the peer may have gone first
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        self._transport.abort()
+
+    def _take(self, frame: Frame) -> None:
+        # Volume 2, 2-3.2: requests with a status or unknown options are discarded, NOP is never answered.
+        if self._silent or frame.status or frame.options or frame.command == Command.NOP:
+            return
+        if frame.command == Command.UNREGISTER_SESSION:
+            if frame.session == self._handle:
+                self.drop(reset=False)
+            return
+        injection = self._target.next_injection(opening=_is_opening(frame))
+        if injection is not None and injection.fault is CipFault.CONNECTION_LOST:
+            self._target.manager.forget()
+        refused = injection is not None and injection.fault is CipFault.INVALID_SESSION
+        answer = frame.answer() if refused else self._answer(frame, injection)
+        if answer is None:
+            return
+        sent = answer.encode()
+        self._actions.extend(disturb(injection, sent, self._previous))
+        self._previous = sent
+        if self._timer is None:
+            self._run()
+
+    def _answer(self, frame: Frame, injection: CipInjection | None) -> Frame | None:
+        listed = self._target.listing(frame)
+        if listed is not None:
+            return listed
+        if frame.command == Command.REGISTER_SESSION:
+            return self._register(frame)
+        if frame.command not in _CARRIERS:
+            return frame.answer(status=Status.UNSUPPORTED_COMMAND)
+        if not self._handle or frame.session != self._handle:
+            return frame.answer(status=Status.INVALID_SESSION)
+        return self._carry(frame, Tampering() if injection is None else injection.tampering)
+
+    def _carry(self, frame: Frame, tampering: Tampering) -> Frame | None:
+        try:
+            items = decode_items(frame.data)
+        except ProtocolError:
+            return frame.answer(status=Status.INCORRECT_DATA)
+        match frame.command, items:
+            case Command.SEND_RR_DATA, [Item(ItemType.NULL, b""), Item(ItemType.UNCONNECTED_DATA, message), *_]:
+                return frame.answer(encode_items([Item(ItemType.NULL), self._unconnected(message, tampering)]))
+            case Command.SEND_UNIT_DATA, [
+                Item(ItemType.CONNECTED_ADDRESS, address),
+                Item(ItemType.CONNECTED_DATA, message),
+                *_,
+            ] if len(address) == 4 and len(message) >= 2:
+                return self._connected(frame, int.from_bytes(address, "little"), message, tampering)
+        return frame.answer(status=Status.INCORRECT_DATA)
+
+    def _register(self, frame: Frame) -> Frame:
+        if len(frame.data) != 4:
+            return frame.answer(status=Status.INVALID_LENGTH)
+        version, options = struct.unpack("<HH", frame.data)
+        if version != _VERSION or options:
+            return frame.answer(struct.pack("<HH", _VERSION, 0), status=Status.UNSUPPORTED_VERSION)
+        if self._handle:
+            return frame.answer(status=Status.UNSUPPORTED_COMMAND)
+        self._handle = self._target.new_handle()
+        return frame.answer(frame.data, session=self._handle)
+
+    def _unconnected(self, message: bytes, tampering: Tampering) -> Item:
+        router = self._target.router
+        request = _managed(message)
+        if request is None or (tampering.refusal is not None and request.service in _OPENERS):
+            return Item(ItemType.UNCONNECTED_DATA, router.handle(message, _UNCONNECTED_ROOM, tampering))
+        answer = self._target.manager.serve(
+            self, request, lambda inner: router.handle(inner, _UNCONNECTED_ROOM, tampering)
+        )
+        return Item(ItemType.UNCONNECTED_DATA, answer)
+
+    def _connected(self, frame: Frame, connection_id: int, message: bytes, tampering: Tampering) -> Frame | None:
+        connection = self._target.manager.find(self, connection_id)
+        if connection is None:
+            # A controller that has closed the connection has nobody to answer to.
+            return None
+        sequence = int.from_bytes(message[:2], "little")
+        # Volume 1, 3-4.4.3: a request that comes again is answered again and not acted on again.
+        if sequence != connection.sequence:
+            connection.answer = self._target.router.handle(message[2:], connection.size - 2, tampering)
+            connection.sequence = sequence
+        address = Item(ItemType.CONNECTED_ADDRESS, struct.pack("<I", connection.client_id))
+        return frame.answer(encode_items([address, Item(ItemType.CONNECTED_DATA, message[:2] + connection.answer)]))
+
+    def _run(self) -> None:
+        self._timer = None
+        while self._actions and self._transport is not None and not self._transport.is_closing():
+            match self._actions.popleft():
+                case Send(frame):
+                    self._transport.write(frame)
+                case Pause(seconds):
+                    self._timer = asyncio.get_running_loop().call_later(seconds, self._run)
+                    return
+                case Drop(reset):
+                    self.drop(reset=reset)
+                case Silence():
+                    self.fall_silent()
+
+
+def _managed(message: bytes) -> Request | None:
+    """Read a request to the connection manager; None if it is for another object, or broken."""
+    try:
+        request = Request.decode(message)
+    except CIPFault:
+        return None
+    head = request.path[:1]
+    return request if head == (Logical(LogicalKind.CLASS, CONNECTION_MANAGER_CLASS),) else None
+
+
+def _is_opening(frame: Frame) -> bool:
+    """Tell requests that set a link up from requests that use it."""
+    if frame.command != Command.SEND_RR_DATA:
+        return frame.command != Command.SEND_UNIT_DATA
+    # The service stands behind interface, timeout, item count and the headers of two items.
+    return len(frame.data) > 16 and frame.data[16] in _OPENERS and frame.data[17:20] == b"\x02\x20\x06"

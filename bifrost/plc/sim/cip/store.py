@@ -1,0 +1,295 @@
+"""The tags of a simulated controller: what exists, what it holds, what was written to it.
+
+In: definitions, values, signals, writes from the wire. Out: places in memory, values. Not here: services, frames.
+
+Obeys: 1756-PM020, "symbol object" (class 0x6B) for names, instance ids and the symbol type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+
+from bifrost.core.clock import Clock, SystemClock
+from bifrost.errors import AddressError, CIPFault, ConfigError, DataTypeError
+from bifrost.plc.sim.cip.paths import parse_tag_name
+from bifrost.plc.sim.cip.symbols import Place, Symbol, find_place
+from bifrost.plc.sim.cip.templates import STRING_82, lay_out, string_structure
+from bifrost.plc.sim.cip.types import (
+    BOOL,
+    DWORD,
+    ELEMENTARY,
+    SHORT_STRING,
+    DataType,
+    Structure,
+    decode,
+    decode_array,
+    encode,
+    encode_array,
+    parse_declaration,
+)
+from bifrost.plc.sim.signals import Signal
+
+__all__ = ["Access", "TagStore", "WriteRecord"]
+
+_KEPT_WRITES = 1000
+_FIRST_TEMPLATE = 0x101
+_LAST_TEMPLATE = 0xEFF
+_TYPE_CODES = {0x00, 0xA0, *range(0xC0, 0xE0)}
+
+
+class Access(IntEnum):
+    """What clients may do with a tag: the external access of Studio 5000."""
+
+    READ_WRITE = 0
+    READ_ONLY = 2
+    NONE = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """One write that came over the wire and took effect.
+
+    Attributes:
+        tag: where, as one would write it: ``Program:Main.Motor[3].Speed``.
+        service: 0x4D Write Tag, 0x53 Write Tag Fragmented, 0x4E Read Modify Write.
+        offset: bytes from `tag` on; other than 0 only for later fragments.
+        data: the bytes as they came; for 0x4E what stands there now.
+    """
+
+    tag: str
+    service: int
+    offset: int
+    data: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Binding:
+    place: Place
+    signal: Signal
+
+
+class TagStore:
+    """The memory of one controller.
+
+    Args:
+        micro800: behave as a Micro800 does: STRING is a short string, BOOL arrays are bytes, no structures.
+        clock: where bound signals read time; it starts to count at the first read of a bound tag.
+
+    Attributes:
+        writes: the latest 1,000 writes from the wire, oldest first.
+        write_count: all writes from the wire so far; a fragment counts as one.
+        read_count: all reads from the wire so far.
+        on_write: called after a write from the wire took effect.
+    """
+
+    def __init__(self, *, micro800: bool = False, clock: Clock | None = None) -> None:
+        self.micro800 = micro800
+        self._clock = SystemClock() if clock is None else clock
+        self._types: dict[str, DataType] = {name.casefold(): kind for name, kind in ELEMENTARY.items()}
+        self._types["string"] = SHORT_STRING if micro800 else STRING_82
+        self._templates: dict[int, Structure] = {STRING_82.template_id: STRING_82}
+        self._next_template = _FIRST_TEMPLATE
+        self._scopes: dict[str, dict[str, Symbol]] = {"": {}}
+        self._programs: dict[str, str] = {}
+        self._next_instance = 1
+        self._bindings: dict[int, list[_Binding]] = {}
+        self._began: float | None = None
+        self.writes: deque[WriteRecord] = deque(maxlen=_KEPT_WRITES)
+        self.write_count = 0
+        self.read_count = 0
+        self.on_write: Callable[[WriteRecord], None] | None = None
+
+    def define(self, name: str, members: Mapping[str, str]) -> Structure:
+        """Define a structure from its members' declarations, in order.
+
+        Raises:
+            DataTypeError: the name is taken, or a member's type is unknown or not possible in a structure.
+            ConfigError: a Micro800 has no structures.
+        """
+        self._check_new_type(name)
+        made = lay_out(name, members, self._next_template, lambda wanted: self._types.get(wanted.casefold()))
+        return self._add_type(made)
+
+    def define_string(self, name: str, length: int) -> Structure:
+        """Define a string type of `length` characters, 1 to 65535.
+
+        Raises:
+            DataTypeError: the name is taken, or the length is out of range.
+            ConfigError: a Micro800 has no string types.
+        """
+        self._check_new_type(name)
+        return self._add_type(string_structure(name, length, self._next_template))
+
+    def add(
+        self,
+        name: str,
+        declaration: str,
+        value: object = None,
+        *,
+        program: str | None = None,
+        access: Access = Access.READ_WRITE,
+    ) -> Symbol:
+        """Let a tag exist.
+
+        Args:
+            name: of the tag, without a program.
+            declaration: ``REAL``, ``DINT[10]``, ``DINT[2,3]``, ``BOOL[64]``, or a defined structure.
+            value: its first value; None for 0, "" and all of their kind.
+            program: the program it belongs to; None for a tag of the controller.
+            access: what clients may do with it.
+
+        Raises:
+            ConfigError: the name is taken.
+            DataTypeError: there is no such type, or the value does not fit.
+        """
+        declared = parse_declaration(declaration)
+        kind = self._types.get(declared.name.casefold())
+        if kind is None:
+            raise DataTypeError(f"no type {declared.name!r}: define it first")
+        dimensions = declared.dimensions
+        if kind is BOOL and dimensions and not self.micro800:
+            if len(dimensions) > 1 or dimensions[0] % 32:
+                raise DataTypeError(f"{name}: a BOOL array has one dimension, a multiple of 32, got {declaration!r}")
+            kind, dimensions = DWORD, (dimensions[0] // 32,)
+        scope = self._scope(program)
+        if name.casefold() in scope:
+            raise ConfigError(f"tag {name!r} exists already")
+        symbol = Symbol(
+            name, self._programs.get((program or "").casefold(), ""), self._take_instance(), kind, dimensions
+        )
+        symbol.access = int(access)
+        symbol.data = bytearray(symbol.elements * kind.size)
+        scope[name.casefold()] = symbol
+        if value is not None:
+            self._put(Place.of(symbol), value)
+        return symbol
+
+    def put(self, name: str, value: object) -> None:
+        """Store a value as the program in the controller would: a tag, an element, a member, or a whole array.
+
+        Raises:
+            AddressError: no such tag.
+            DataTypeError: the value does not fit.
+        """
+        self._put(self.place(name), value)
+
+    def value(self, name: str) -> object:
+        """Look at a value as it stands now: number, bool, str, dict, or a list of them.
+
+        Raises:
+            AddressError: no such tag.
+        """
+        place = self.place(name)
+        self.refresh(place.symbol)
+        if place.bit is not None:
+            return bool(place.symbol.data[place.offset] >> place.bit & 1)
+        if place.whole_array:
+            return decode_array(place.type, place.symbol.data, place.offset, place.count)
+        return decode(place.type, place.symbol.data, place.offset)
+
+    def bind(self, name: str, signal: Signal) -> None:
+        """Let a signal drive a number: each read from the wire sees the signal as it stands at that moment.
+
+        Raises:
+            AddressError: no such tag.
+            DataTypeError: the tag is no number.
+        """
+        place = self.place(name)
+        if place.whole_array or isinstance(place.type, Structure) or not place.type.format:
+            raise DataTypeError(f"expected a number to bind a signal to, got {name!r} of type {place.type.name}")
+        self._bindings.setdefault(id(place.symbol), []).append(_Binding(place, signal))
+
+    def place(self, name: str) -> Place:
+        """Find a tag, an element or a member by its name.
+
+        Raises:
+            AddressError: no such tag.
+        """
+        try:
+            return find_place(self, parse_tag_name(name))
+        except CIPFault as exc:
+            raise AddressError(f"no tag {name!r}: {exc}") from exc
+
+    def symbol(self, scope: str, key: str | int) -> Symbol | None:
+        """Find a symbol by scope (``""`` or a program) and name or instance id."""
+        symbols = self._scopes.get(scope.casefold(), {})
+        if isinstance(key, str):
+            return symbols.get(key.casefold())
+        return next((one for one in symbols.values() if one.instance == key), None)
+
+    def symbols(self, scope: str) -> list[Symbol] | None:
+        """List the symbols of a scope by ascending instance id; None if there is no such program."""
+        symbols = self._scopes.get(scope.casefold())
+        return None if symbols is None else sorted(symbols.values(), key=lambda one: one.instance)
+
+    def template(self, template_id: int) -> Structure | None:
+        """Find a structure by its template's instance id."""
+        return self._templates.get(template_id)
+
+    def refresh(self, symbol: Symbol) -> None:
+        """Let bound signals put their present values."""
+        bindings = self._bindings.get(id(symbol))
+        if not bindings:
+            return
+        now = self._clock.monotonic()
+        if self._began is None:
+            self._began = now
+        for one in bindings:
+            value: float = one.signal.at(now - self._began)
+            kind = one.place.type
+            self._put(one.place, value if kind.name in ("REAL", "LREAL") else round(value))
+
+    def wrote(self, record: WriteRecord) -> None:
+        """Keep account of a write from the wire that took effect."""
+        self.writes.append(record)
+        self.write_count += 1
+        if self.on_write is not None:
+            self.on_write(record)
+
+    def _put(self, place: Place, value: object) -> None:
+        data = place.symbol.data
+        if place.bit is not None:
+            data[place.offset] = data[place.offset] & ~(1 << place.bit) | bool(value) << place.bit
+            return
+        if place.whole_array:
+            part = encode_array(place.type, value, place.count)
+        else:
+            part = encode(place.type, bool(value) if place.type is BOOL else value)
+        data[place.offset : place.offset + len(part)] = part
+
+    def _scope(self, program: str | None) -> dict[str, Symbol]:
+        if program is None:
+            return self._scopes[""]
+        folded = program.casefold()
+        if folded not in self._scopes:
+            if self.micro800:
+                raise ConfigError("a Micro800 lists no programs: add its tags without one")
+            self._scopes[folded] = {}
+            self._programs[folded] = program
+            marker = Symbol.marker(f"Program:{program}", self._take_instance())
+            self._scopes[""][marker.name.casefold()] = marker
+        return self._scopes[folded]
+
+    def _take_instance(self) -> int:
+        taken, self._next_instance = self._next_instance, self._next_instance + 1
+        return taken
+
+    def _check_new_type(self, name: str) -> None:
+        if self.micro800:
+            raise ConfigError(f"{name}: a Micro800 has no structures on the wire")
+        if name.casefold() in self._types:
+            raise DataTypeError(f"type {name!r} exists already")
+        if self._next_template > _LAST_TEMPLATE:
+            raise DataTypeError("too many types: no template number is left")
+
+    def _add_type(self, made: Structure) -> Structure:
+        self._types[made.name.casefold()] = made
+        self._templates[made.template_id] = made
+        self._next_template += 1
+        # Clients compare the low byte with type codes: a template whose number ends in one would be taken for it.
+        while self._next_template & 0xFF in _TYPE_CODES:
+            self._next_template += 1
+        return made
