@@ -7,12 +7,13 @@ does nothing else; the simulators run in another and note when each poll reached
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 
 from benchmarks._plc_neuron_host import Stretch
 from benchmarks._plc_plant import TAGS
-from benchmarks._plc_table import Bar, Length, Row
+from benchmarks._plc_table import Bar, Length, Row, over_rounds
 
 __all__ = ["neuron_rows"]
 
@@ -34,7 +35,6 @@ def neuron_rows(length: Length) -> list[Row]:
 
 
 def _rows(what: str, stretch: Stretch, period: float) -> list[Row]:
-    median, tail, greatest = stretch.late
     return [
         Row(
             f"{what}: overruns",
@@ -46,21 +46,20 @@ def _rows(what: str, stretch: Stretch, period: float) -> list[Row]:
         Row(f"{what}: rows/s", stretch.rows, "rows/s", None, f"of {_DEVICES * TAGS / period:,.0f}"),
         Row(f"{what}: CPU", stretch.cpu, "% of a core", None, f"simulators {stretch.plant_cpu:.0f} %"),
         Row(f"{what}: RSS", stretch.rss, "MB"),
-        Row(f"{what}: start-of-poll error, p99", tail, "ms", None, f"p50 {median:.2f} ms, max {greatest:.1f} ms"),
+        Row(f"{what}: start-of-poll error, p99", stretch.late[1], "ms", None, _tails(stretch)),
     ]
 
 
 def _dead_rows(steady: Stretch, troubled: Stretch) -> list[Row]:
     what = f"{_DEAD} of the {_DEVICES} dead (half refuse, half are silent), 1 s, the others"
-    before, after = steady.late[1], troubled.late[1]
+    before, after = statistics.median(steady.tails), statistics.median(troubled.tails)
     return [
         Row(
-            f"{what}: p99 of the start-of-poll error less that with all alive",
+            f"{what}: p99 of the start-of-poll error less that with all alive, median of slices",
             after - before,
             "ms",
             Bar(_UNCHANGED_MS, "<=", "ms"),
-            f"p99 all alive {before:.2f} ms, {_DEAD} dead {after:.2f} ms; "
-            f"p50 {steady.late[0]:.2f} and {troubled.late[0]:.2f} ms",
+            f"all alive {_tails(steady)}; {_DEAD} dead {_tails(troubled)}",
         ),
         Row(
             f"{what}: overruns",
@@ -71,6 +70,11 @@ def _dead_rows(steady: Stretch, troubled: Stretch) -> list[Row]:
         ),
         Row(f"{what}: CPU", troubled.cpu, "% of a core", None, f"all alive {steady.cpu:.0f} %"),
     ]
+
+
+def _tails(stretch: Stretch) -> str:
+    median, tail, greatest = stretch.late
+    return f"p50 {median:.2f}, p99 {tail:.2f}, max {greatest:.1f} ms; p99 of its slices {over_rounds(stretch.tails)}"
 
 
 def _stretches(interval_ms: int, seconds: float, *, dead_seconds: float = 0.0) -> list[Stretch]:

@@ -33,6 +33,7 @@ _SETTLE = 5.0
 _SETTLE_DEAD = 15.0
 """The same after devices died: by then their links were given up."""
 _STOP = 30.0
+_SLICES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Stretch:
         made: polls of devices alive that reached them.
         due: polls that should have.
         late: start-of-poll error in ms: median, 99th percentile, greatest.
+        tails: the 99th percentile of each slice of the time, in ms.
     """
 
     cpu: float
@@ -58,6 +60,7 @@ class Stretch:
     made: int = 0
     due: int = 0
     late: tuple[float, ...] = ()
+    tails: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -176,6 +179,7 @@ def _judge(window: _Window, polls: Sequence[Sequence[int]], period: float) -> St
         made=seen.made,
         due=seen.due,
         late=(at(late, 0.5), at(late, 0.99), max(late)),
+        tails=tuple(tail * 1e3 for tail in seen.tails(_SLICES, (window.end - window.begin) / 1e9)),
     )
 
 

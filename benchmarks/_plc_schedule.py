@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks._plc_table import at
+
 __all__ = ["Punctuality", "punctuality"]
 
 
@@ -21,18 +23,22 @@ class Punctuality:
 
     Attributes:
         late: how much later than due each poll reached its device, in seconds.
+        when: when each of them was due, in seconds from the begin.
         made: polls that came.
         due: polls that should have come.
     """
 
     late: tuple[float, ...]
+    when: tuple[float, ...]
     made: int
     due: int
 
-    @property
-    def skipped(self) -> int:
-        """Polls that never came."""
-        return self.due - self.made
+    def tails(self, slices: int, seconds: float) -> list[float]:
+        """The 99th percentile of each of so many equal slices: one burst of noise spoils one of them, not all."""
+        parts: list[list[float]] = [[] for _ in range(slices)]
+        for when, late in zip(self.when, self.late, strict=True):
+            parts[min(slices - 1, int(when / seconds * slices))].append(late)
+        return [at(part, 0.99) for part in parts if part]
 
 
 def punctuality(devices: Sequence[Sequence[int]], *, begin: int, end: int, period: float) -> Punctuality:
@@ -42,6 +48,7 @@ def punctuality(devices: Sequence[Sequence[int]], *, begin: int, end: int, perio
     """
     step = round(period * 1e9)
     late: list[float] = []
+    when: list[float] = []
     made = due = 0
     for polls in devices:
         near = [poll for poll in polls if begin - step <= poll < end + step]
@@ -55,11 +62,12 @@ def punctuality(devices: Sequence[Sequence[int]], *, begin: int, end: int, perio
         first: dict[int, int] = {}
         for poll in near:
             first.setdefault((poll - base) // step, poll)
-        found = [first[point] - base - point * step for point in points if point in first]
-        late += [behind / 1e9 for behind in found]
+        found = [point for point in points if point in first]
+        late += [(first[point] - base - point * step) / 1e9 for point in found]
+        when += [(base + point * step - begin) / 1e9 for point in found]
         made += len(found)
         due += len(points)
-    return Punctuality(tuple(late), made, due)
+    return Punctuality(tuple(late), tuple(when), made, due)
 
 
 def _earliest(polls: Sequence[int], step: int) -> int:
