@@ -56,7 +56,7 @@ class _OnModbus(DriverContract, abc.ABC):
             (Tag("input", "IR11"), 1010),
             (Tag("words", "HR21[3]"), [20, 21, 22]),
             (Tag("wide", "HR12:UINT32"), (11 << 16) + 12),
-            (Tag("scaled", "HR13", scale=0.5), 6.0),
+            (Tag("scaled", "HR13", scale=0.5), 12),  # raw: scaling is done above the driver
             (Tag("coil", "C1"), True),
             (Tag("coils", "C1[4]"), [True, False, False, True]),
             (Tag("discrete", "DI2"), False),

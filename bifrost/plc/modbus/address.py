@@ -82,6 +82,7 @@ class ModbusAddress(msgspec.Struct, frozen=True, kw_only=True):
         bit: bit of a register, for a BOOL that lives in one.
         unit: unit id; None takes the connection's.
         byte_order: None takes the connection's.
+        is_numbered: the offset comes from a number that counts as the connection's `address_base` says.
     """
 
     area: Area
@@ -92,6 +93,20 @@ class ModbusAddress(msgspec.Struct, frozen=True, kw_only=True):
     bit: int | None = None
     unit: int | None = None
     byte_order: ByteOrder | None = None
+    is_numbered: bool = False
+
+    def offset_from(self, base: int) -> int:
+        """The protocol address, where numbers begin with `base`, 0 or 1.
+
+        Raises:
+            AddressError: with numbers from 0, the value runs past the last address.
+        """
+        if base == 1 or not self.is_numbered:
+            return self.offset
+        if self.offset + 1 + words_of(self.datatype, self.length) * self.count > 65536:
+            number = self.offset + 1
+            raise AddressError(f"with address_base=0, {_PREFIXES[self.area]}{number} runs past {self.area} 65535")
+        return self.offset + 1
 
 
 def words_of(datatype: DataType, length: int = 0) -> int:

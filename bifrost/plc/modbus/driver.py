@@ -8,19 +8,28 @@ Obeys: V1.1b3 sections 6 and 7.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
-from bifrost._native import modbus_decode_answer, modbus_frame
+from bifrost._native import ModbusBlock
 from bifrost.core.clock import Clock
 from bifrost.core.value import Value
-from bifrost.errors import BifrostError, LinkError, LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
+from bifrost.errors import BifrostError, LinkError, LinkTimeout, NotConnected, WriteError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Readings, WriteItem
-from bifrost.plc.modbus.exchanging import Lease, Link, Tally
+from bifrost.plc.modbus.brief import BriefUse
+from bifrost.plc.modbus.exchanging import Lease, Link, OnLost, Tally
 from bifrost.plc.modbus.faults import status_of
+from bifrost.plc.modbus.merging import merge_writes
+from bifrost.plc.modbus.pipelined_link import PipelinedLink
 from bifrost.plc.modbus.plan import ModbusReadPlan
 from bifrost.plc.modbus.repair import Repair, spread
 from bifrost.plc.modbus.settings import ModbusDeviceSettings
+from bifrost.plc.modbus.sharing import lease_shared
+from bifrost.plc.modbus.units import UnitHealth
+from bifrost.plc.modbus.windowed import read_windowed
+from bifrost.plc.modbus.writer import Writer
 from bifrost.plc.modbus.writing import encode_write_item
 
 __all__ = ["ModbusDriver"]
@@ -31,7 +40,7 @@ _HOLES_KEPT = 300.0
 class ModbusDriver(abc.ABC):
     """One user of one link; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
-    capabilities = Capabilities(max_in_flight=1, max_read_words=125, max_read_bits=2000)
+    capabilities = Capabilities(merge_writes=True, max_in_flight=16, max_read_words=125, max_read_bits=2000)
 
     def __init__(self, settings: ModbusDeviceSettings, clock: Clock) -> None:
         self._settings = settings
@@ -39,12 +48,21 @@ class ModbusDriver(abc.ABC):
         self._lease: Lease | None = None
         self._link: Link | None = None
         self._tally = Tally()
+        self._on_lost: OnLost = _ignore
+        self._writer = Writer(clock, single=settings.write_single, allow_rmw=settings.allow_rmw)
+        self._brief = BriefUse(self._reopen, self._give_link) if settings.close_after_poll else None
+        self._past: Counter[str] = Counter()
         self._faults = 0
         self._malformed = 0
+        self._closed = False
 
     @abc.abstractmethod
-    async def _open(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> Lease:
-        """Open a link, or take a share in one that is open.
+    def _place(self) -> Hashable:
+        """What the link leads to; drivers with the same place may share one."""
+
+    @abc.abstractmethod
+    async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
+        """Open a link.
 
         Raises:
             LinkError: not reachable within `timeout` seconds.
@@ -57,16 +75,17 @@ class ModbusDriver(abc.ABC):
         return link is not None and link.health.troubled
 
     def counters(self) -> Mapping[str, int]:
-        """Requests, answers of each sort, and what was dropped."""
+        """Requests, answers of each sort, and what was dropped; dropped answers are those of all who share the link."""
         link = self._link
         if link is None:
             return {}
         tally = self._tally
+        past = self._past
         return {
             "requests": tally.requests,
             "timeouts": tally.timeouts,
-            **link.counters(),
-            "exceptions": self._faults,
+            **{name: count + past[name] for name, count in link.counters().items()},
+            "exceptions": self._faults + self._writer.faults,
             "malformed_answers": self._malformed,
             # A histogram of round trips: each bucket reaches up to twice the one before.
             **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(tally.rtt) if times},
@@ -75,78 +94,133 @@ class ModbusDriver(abc.ABC):
     def plan(self, tags: Sequence[Tag]) -> ModbusReadPlan:
         """Plan a read of these tags; pure."""
         settings = self._settings
-        return ModbusReadPlan(tags, unit=settings.unit_id, byte_order=settings.order, limits=settings.limits)
+        return ModbusReadPlan(
+            tags,
+            unit=settings.unit_id,
+            byte_order=settings.order,
+            limits=settings.limits,
+            base=settings.address_base,
+        )
 
     def prepare(self, tag: Tag, value: object) -> WriteItem:
         """Check and encode a value; pure."""
-        return encode_write_item(tag, value, unit=self._settings.unit_id, byte_order=self._settings.order)
+        settings = self._settings
+        return encode_write_item(
+            tag,
+            value,
+            unit=settings.unit_id,
+            byte_order=settings.order,
+            single=settings.write_single,
+            most=settings.max_write_registers,
+            base=settings.address_base,
+        )
+
+    def merge(self, items: Sequence[WriteItem]) -> list[WriteItem]:
+        """Join neighbouring writes; pure."""
+        return merge_writes(items, single=self._settings.write_single, most=self._settings.max_write_registers)
 
     async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
-        """Open the link."""
-        lease = await self._open(timeout=timeout, on_lost=on_lost)
-        self._lease, self._link, self._tally = lease, lease.link, lease.tally
+        """Open the link, or take a share in one that is open."""
+        self._on_lost = on_lost
+        await self._take_link(timeout)
         return DeviceInfo(endpoint=self._settings.endpoint)
 
     async def aclose(self) -> None:
-        """End the link; idempotent."""
-        if self._lease is not None:
-            await self._lease.aclose()
+        """End the link, or give the share back; idempotent."""
+        self._closed = True
+        await self._give_link()
 
-    async def read(self, plan: ModbusReadPlan, *, timeout: float) -> Readings:
+    def read(self, plan: ModbusReadPlan, *, timeout: float) -> Coroutine[Any, Any, Readings]:
         """Read every block of the plan; one block's trouble is not another's."""
+        # No coroutine of its own: this is on the way of every read.
+        return self._read(plan, timeout) if self._brief is None else self._read_briefly(self._brief, plan, timeout)
+
+    async def _read_briefly(self, brief: BriefUse, plan: ModbusReadPlan, timeout: float) -> Readings:
+        await brief.begin()
+        try:
+            return await self._read(plan, timeout)
+        finally:
+            await brief.end()
+
+    async def _read(self, plan: ModbusReadPlan, timeout: float) -> Readings:
         link = self._live()
         if plan.refused and self._clock.monotonic() >= plan.ask_again_at:
             plan.forget()
-        health, tally = link.health, self._tally
         values: list[Value] = [None] * plan.total
         errors: dict[int, BifrostError] = dict(plan.refused) if plan.refused else {}
-        repair: Repair | None = None
-        for block in plan.blocks:
-            try:
-                if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
-                    spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
-                    continue
-                block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
-                if health.troubled:
-                    health.answered(block.unit)
-                else:
-                    health.last_good = block.unit
-            except BifrostError as error:
-                if repair is None:
-                    repair = Repair(link, tally, values, errors, timeout=timeout, clock=self._clock)
-                await repair.settle(block, error)
+        if link.max_in_flight > 1 and len(plan.blocks) > 1:
+            repair = await self._read_windowed(link, plan, values, errors, timeout)
+        else:
+            repair = None
+            health, tally = link.health, self._tally
+            for block in plan.blocks:
+                try:
+                    if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
+                        spread(errors, block, _silent(block.unit))
+                        continue
+                    block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
+                    if health.troubled:
+                        health.answered(block.unit)
+                    else:
+                        health.last_good = block.unit
+                except BifrostError as error:
+                    if repair is None:
+                        repair = self._repair(link, values, errors, timeout)
+                    await repair.settle(block, error)
         if repair is not None:
             self._learn(plan, repair)
-            if self._lease is not None and self._lease.link_is_dead:
-                # Accepted, but dead: nobody answers. A new link is the only cure for a half-open one.
-                text = f"the link was given up after {health.bad_in_a_row} requests in vain: {repair.unanswered}"
-                gone = NotConnected(text)
-                link.abort(gone)
+            if (gone := self._given_up(link, repair.unanswered)) is not None:
                 raise gone
         arrived_ns = self._clock.time_ns()
         return _with_status(values, errors, arrived_ns) if errors else Readings(values, arrived_ns)
 
     async def write(self, item: WriteItem, *, timeout: float) -> None:
         """Send one write, once."""
-        link = self._live()
-        sent = False
-
-        def frame(transaction: int) -> bytes:
-            nonlocal sent
-            sent = True
-            return modbus_frame(transaction, item.unit, item.request)
-
+        if self._brief is None:
+            await self._write(item, timeout)
+            return
+        await self._brief.begin()
         try:
-            modbus_decode_answer(item.request, await link.exchange(frame, item.unit, timeout, self._tally))
-        except (LinkError, ProtocolError) as error:
-            if not sent:
-                raise
-            text = f"tag {item.tag.name!r}: the write was sent, but {error}; the device may have acted"
-            raise WriteError(text, unknown_outcome=True) from error
-        except ModbusFault:
-            self._faults += 1
-            link.health.answered(item.unit)
+            await self._write(item, timeout)
+        finally:
+            await self._brief.end()
+
+    async def _write(self, item: WriteItem, timeout: float) -> None:
+        link = self._live()
+        try:
+            await self._writer.write(link, self._tally, item, timeout=timeout)
+        except WriteError as error:
+            self._given_up(link, error)
             raise
+
+    async def _read_windowed(
+        self,
+        link: Link,
+        plan: ModbusReadPlan,
+        values: list[Value],
+        errors: dict[int, BifrostError],
+        timeout: float,
+    ) -> Repair:
+        assert isinstance(link, PipelinedLink), "only a pipelined link has more than one place"
+        repair = self._repair(link, values, errors, timeout)
+        await read_windowed(
+            link, self._willing(plan, errors, link.health), values, repair.settle, timeout=timeout, tally=self._tally
+        )
+        return repair
+
+    def _willing(
+        self, plan: ModbusReadPlan, errors: dict[int, BifrostError], health: UnitHealth
+    ) -> Iterator[ModbusBlock]:
+        """Give the blocks whose unit may be asked, as they stand when each is asked for."""
+        for block in plan.blocks:
+            if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
+                spread(errors, block, _silent(block.unit))
+            else:
+                yield block
+
+    def _repair(self, link: Link, values: list[Value], errors: dict[int, BifrostError], timeout: float) -> Repair:
+        retries = self._settings.busy_retries
+        return Repair(link, self._tally, values, errors, timeout=timeout, clock=self._clock, busy_retries=retries)
 
     def _learn(self, plan: ModbusReadPlan, repair: Repair) -> None:
         self._faults += repair.faults
@@ -154,11 +228,69 @@ class ModbusDriver(abc.ABC):
         if repair.refusals or repair.barriers:
             plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
 
+    def _given_up(self, link: Link, why: BifrostError | None) -> NotConnected | None:
+        """Drop a link on which nobody answers any more: a new one is the only cure for a half-open one."""
+        lease = self._lease
+        if lease is None or why is None or not link.connected or not lease.link_is_dead:
+            return None
+        text = f"the link was given up after {link.health.bad_in_a_row} requests in vain: {why}"
+        gone = NotConnected(text)
+        link.abort(gone)
+        return gone
+
     def _live(self) -> Link:
         link = self._link
-        if link is None or not link.connected:
+        if link is None or self._closed or not link.connected:
             raise NotConnected("the link to the device is down")
         return link
+
+    async def _take_link(self, timeout: float) -> None:
+        settings, before = self._settings, self._link
+        health = UnitHealth(probe_interval=settings.probe_interval) if before is None else before.health
+        health.renew()
+
+        async def open_link(on_lost: OnLost) -> Link:
+            return await self._open_link(on_lost, health, timeout=timeout)
+
+        if settings.share_link:
+            lease = await lease_shared(
+                self._place(),
+                settings.link_options,
+                open_link,
+                timeout=timeout + settings.connect_delay,
+                on_lost=self._lost,
+                tally=self._tally,
+            )
+        else:
+            lease = Lease(await open_link(self._lost), self._tally)
+        self._lease, self._link = lease, lease.link
+
+    async def _give_link(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.aclose()
+
+    async def _reopen(self) -> None:
+        if self._closed:
+            raise NotConnected("the connection was closed")
+        if self._lease is not None:
+            return
+        if self._link is not None:
+            self._past.update(self._link.counters())
+        try:
+            await self._take_link(self._settings.connect_timeout)
+        except LinkError as error:
+            # The link is down for good: whoever keeps this driver makes a new one, later and later.
+            self._lost(error)
+            raise NotConnected(str(error)) from error
+
+    def _lost(self, error: BifrostError) -> None:
+        on_lost, self._on_lost = self._on_lost, _ignore
+        on_lost(error)
+
+
+def _silent(unit: int) -> LinkTimeout:
+    return LinkTimeout(f"unit {unit} is silent; it is probed from time to time")
 
 
 def _with_status(values: list[Value], errors: dict[int, BifrostError], arrived_ns: int) -> Readings:
@@ -167,3 +299,7 @@ def _with_status(values: list[Value], errors: dict[int, BifrostError], arrived_n
         values[slot] = None
         status[slot] = status_of(reason)
     return Readings(values, arrived_ns, status, errors)
+
+
+def _ignore(error: BifrostError) -> None:
+    """Stand for a listener, before there is one and after it has heard."""

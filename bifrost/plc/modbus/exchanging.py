@@ -12,7 +12,7 @@ from typing import Protocol
 from bifrost.errors import BifrostError
 from bifrost.plc.modbus.units import UnitHealth
 
-__all__ = ["MBAP_BYTES", "Frame", "Lease", "Link", "Tally"]
+__all__ = ["MBAP_BYTES", "Frame", "Lease", "Link", "OnLost", "Tally"]
 
 MBAP_BYTES = 7
 """Bytes of a Modbus TCP frame before its PDU; V1.0b section 3.1.3."""
@@ -20,6 +20,9 @@ MBAP_BYTES = 7
 Frame = Callable[[int], bytes]
 """Makes a request, as a whole Modbus TCP frame, from a transaction id. A link with another framing takes the PDU from
 it: ``frame(0)[MBAP_BYTES:]``. It is called once, when the request is sent: what was not called was not sent."""
+
+OnLost = Callable[[BifrostError], None]
+"""Is called once, if a link ends by itself, with the reason."""
 
 
 class Tally:
@@ -29,11 +32,13 @@ class Tally:
         requests: requests sent.
         timeouts: requests that got no answer in time.
         rtt: requests answered by round-trip time; index n counts 2**(n-1) to 2**n - 1 microseconds.
+        ended: true once this user has left; a link sends nothing for it any more.
     """
 
-    __slots__ = ("requests", "rtt", "timeouts")
+    __slots__ = ("ended", "requests", "rtt", "timeouts")
 
     def __init__(self) -> None:
+        self.ended = False
         self.requests = 0
         self.timeouts = 0
         self.rtt = [0] * 32
@@ -82,6 +87,10 @@ class Link(Protocol):
         """
         ...
 
+    def withdraw(self, tally: Tally, error: BifrostError) -> None:
+        """Fail with `error` whatever this user waits for, and send nothing for it any more; others are served on."""
+        ...
+
     def abort(self, error: BifrostError) -> None:
         """Drop the link without waiting for the peer; everybody who waits, and `on_lost`, hear `error`."""
         ...
@@ -105,9 +114,10 @@ class Lease:
 
     __slots__ = ("link", "tally")
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, tally: Tally) -> None:
         self.link = link
-        self.tally = Tally()
+        self.tally = tally
+        tally.ended = False
 
     @property
     def link_is_dead(self) -> bool:

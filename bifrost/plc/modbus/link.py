@@ -1,4 +1,4 @@
-"""One Modbus TCP link: one request at a time, its answer matched by transaction id.
+"""A Modbus TCP link with one request on the wire at a time; its answer is matched by transaction id.
 
 In: requests as bytes. Out: the PDU of the answer. Not here: what a PDU means, reconnecting, retries.
 Obeys: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, sections 3.1.3 (MBAP) and 4.2 (client).
@@ -7,14 +7,12 @@ Obeys: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, sections 3.1.3 (MB
 from __future__ import annotations
 
 import asyncio
-import socket
+import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import cast
 
-from bifrost._native import ModbusFramer
-from bifrost.errors import BifrostError, LinkTimeout, NotConnected, ProtocolError
-from bifrost.plc.modbus.exchanging import Frame, Tally
+from bifrost.errors import BifrostError, LinkTimeout, NotConnected
+from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
+from bifrost.plc.modbus.tcp_link import TcpLink, UnitPolicy
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["ModbusLink"]
@@ -22,47 +20,40 @@ __all__ = ["ModbusLink"]
 _NO_TRANSACTION = -1
 
 
-class ModbusLink(asyncio.Protocol):
-    """The transport side of a driver; alive from `connection_made` to `connection_lost`.
+class ModbusLink(TcpLink):
+    """A second request waits for its turn: many devices answer only the first of two requests in one segment.
 
-    A second request waits for its turn: many devices answer only the first of two requests in one segment.
-
-    Attributes:
-        connected: false before the link is up and for good after it ended.
-        health: which of its units are silent.
-        writing: held by whoever writes.
-        max_in_flight: 1.
-        late: answers dropped because nobody waited for them any more, or never had.
-        misaddressed: answers dropped because their unit id was another's.
+    Args:
+        loop: the running loop.
+        on_lost: called once if the link ends by itself.
+        health: which units are silent.
+        unit_policy: whose answers count, if their unit id is not the one that was asked.
+        quiet: seconds between the end of one exchange and the next request.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[BifrostError], None], health: UnitHealth
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_lost: OnLost,
+        health: UnitHealth,
+        *,
+        unit_policy: UnitPolicy = "0/255",
+        quiet: float = 0.0,
     ) -> None:
-        self.connected = False
-        self.health = health
-        self.writing = asyncio.Lock()
-        self.max_in_flight = 1
-        self.late = 0
-        self.misaddressed = 0
-        self._loop = loop
-        self._on_lost: Callable[[BifrostError], None] | None = on_lost
-        self._framer = ModbusFramer()
-        self._feed = self._framer.feed
-        self._transport: asyncio.Transport | None = None
+        super().__init__(loop, on_lost, health, unit_policy=unit_policy)
         self._busy = False
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._closed = loop.create_future()
+        self._queue: deque[tuple[asyncio.Future[None], Tally]] = deque()
         self._waiter: asyncio.Future[bytes] | None = None
+        self._asker: Tally | None = None
         self._transaction = 0
         self._expected = _NO_TRANSACTION
         self._unit = 0
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-
-    def counters(self) -> Mapping[str, int]:
-        """Answers that were nobody's."""
-        return {"late_answers": self.late, "misaddressed_answers": self.misaddressed}
+        self._quiet = quiet
+        self._paced = quiet > 0.0
+        self._ended = -math.inf
+        self._pause: asyncio.Future[None] | None = None
 
     async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
         """Send one request and wait for its answer.
@@ -81,11 +72,14 @@ class ModbusLink(asyncio.Protocol):
             LinkTimeout: no answer by the deadline; the link goes on, and a late answer is dropped.
         """
         if self._busy:
-            await self._wait_turn()
+            await self._wait_turn(tally)
         self._busy = True
         try:
+            if self._paced:
+                self._asker = tally
+                await self._pace()
             transport = self._transport
-            if transport is None:
+            if transport is None or tally.ended:
                 raise NotConnected("the link to the device is down")
             loop = self._loop
             self._transaction = transaction = (self._transaction + 1) & 0xFFFF
@@ -93,6 +87,7 @@ class ModbusLink(asyncio.Protocol):
             self._unit = unit
             waiter: asyncio.Future[bytes] = loop.create_future()
             self._waiter = waiter
+            self._asker = tally
             sent = loop.time()
             self._deadline = deadline = sent + timeout
             # One timer serves all requests: it is set forward when it fires, not cancelled for every answer.
@@ -103,7 +98,7 @@ class ModbusLink(asyncio.Protocol):
                 timer.cancel()
                 self._timer = loop.call_at(deadline, self._expire)
             tally.requests += 1
-            transport.write(frame(transaction))
+            self._send(transport, frame(transaction))
             try:
                 pdu = await waiter
             except LinkTimeout:
@@ -114,6 +109,8 @@ class ModbusLink(asyncio.Protocol):
         finally:
             self._waiter = None
             self._expected = _NO_TRANSACTION
+            if self._paced:
+                self._ended = self._loop.time()
             if self._queue:
                 self._pass_turn()
             else:
@@ -126,26 +123,61 @@ class ModbusLink(asyncio.Protocol):
             NotConnected: the link is gone; nothing was sent.
         """
         if self._busy:
-            await self._wait_turn()
+            await self._wait_turn(tally)
         self._busy = True
         try:
-            if self._transport is None:
+            if self._paced:
+                self._asker = tally
+                await self._pace()
+            transport = self._transport
+            if transport is None or tally.ended:
                 raise NotConnected("the link to the device is down")
             self._transaction = transaction = (self._transaction + 1) & 0xFFFF
             tally.requests += 1
-            self._transport.write(frame(transaction))
+            transport.write(frame(transaction))
         finally:
-            self._give_turn_up()
-
-    def _give_turn_up(self) -> None:
-        if self._queue:
+            self._ended = self._loop.time()
             self._pass_turn()
-        else:
-            self._busy = False
 
-    async def _wait_turn(self) -> None:
+    def withdraw(self, tally: Tally, error: BifrostError) -> None:
+        """Fail with `error` whatever this user waits for; the link goes on for the others."""
+        tally.ended = True
+        waiter = self._waiter
+        if self._asker is tally:
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+            self._end_pause()
+        for turn, asker in self._queue:
+            if asker is tally and not turn.done():
+                turn.set_exception(error)
+
+    def _send(self, transport: asyncio.Transport, frame: bytes) -> None:
+        transport.write(frame)
+
+    async def _pace(self) -> None:
+        """Keep quiet for a while before a request; the turn is held meanwhile."""
+        await self._wait_until(self._ended + self._quiet)
+
+    async def _wait_until(self, when: float) -> None:
+        """Wait, but not for a link or a user that is gone."""
+        loop = self._loop
+        if self._transport is None or when <= loop.time():
+            return
+        self._pause = pause = loop.create_future()
+        handle = loop.call_at(when, _resolve, pause)
+        try:
+            await pause
+        finally:
+            handle.cancel()
+            self._pause = None
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            _resolve(self._pause)
+
+    async def _wait_turn(self, tally: Tally) -> None:
         turn = self._loop.create_future()
-        self._queue.append(turn)
+        self._queue.append((turn, tally))
         try:
             await turn
         except asyncio.CancelledError:
@@ -155,7 +187,7 @@ class ModbusLink(asyncio.Protocol):
 
     def _pass_turn(self) -> None:
         while self._queue:
-            turn = self._queue.popleft()
+            turn, _ = self._queue.popleft()
             if not turn.done():
                 # `_busy` stays true: the link is handed over, nobody can step in between.
                 turn.set_result(None)
@@ -172,84 +204,27 @@ class ModbusLink(asyncio.Protocol):
             return
         waiter.set_exception(LinkTimeout(f"unit {self._unit} did not answer in time"))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport and make the kernel notice a dead peer."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.connected = True
-        _tune(transport.get_extra_info("socket"))
+    def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
+        waiter = self._waiter
+        if transaction != self._expected or waiter is None or waiter.done():
+            self.late += 1
+        elif unit != self._unit and self._is_foreign(self._unit, unit):
+            self.misaddressed += 1
+        else:
+            # A second copy of this answer is late.
+            self._expected = _NO_TRANSACTION
+            waiter.set_result(pdu)
 
-    def data_received(self, data: bytes) -> None:
-        """Cut what came into frames and hand the awaited one over."""
-        try:
-            frames = self._feed(data)
-        except ProtocolError as error:
-            self._break(error)
-            return
-        for transaction, unit, pdu in frames:
-            waiter = self._waiter
-            if transaction != self._expected or waiter is None or waiter.done():
-                self.late += 1
-            elif unit != self._unit and unit not in {0, 255} and self._unit not in {0, 255}:
-                self.misaddressed += 1
-            else:
-                # A second copy of this answer is late.
-                self._expected = _NO_TRANSACTION
-                waiter.set_result(pdu)
-        if (failure := self._framer.failure) is not None:
-            self._break(ProtocolError(failure))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is on its way at once."""
-        reason = "the device closed the link" if exc is None else f"the link broke: {exc}"
-        self._end(NotConnected(reason))
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def abort(self, error: BifrostError) -> None:
-        """Drop the link without waiting for the peer; `on_lost` hears `error`."""
-        self._break(error)
-
-    async def aclose(self, *, timeout: float = 1.0) -> None:
-        """End the link in order, by force after `timeout` seconds; idempotent; `on_lost` is not called."""
-        self._on_lost = None
-        transport = self._transport
-        self._end(NotConnected("the connection was closed"))
-        if transport is None:
-            return
-        transport.close()
-        try:
-            await asyncio.wait([self._closed], timeout=timeout)
-        finally:
-            transport.abort()
-
-    def _break(self, error: BifrostError) -> None:
-        transport = self._transport
-        self._end(error)
-        if transport is not None:
-            transport.abort()
-
-    def _end(self, error: BifrostError) -> None:
-        self.connected = False
-        self._transport = None
+    def _fail(self, error: BifrostError) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._end_pause()
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost(error)
 
 
-def _tune(sock: socket.socket | None) -> None:
-    """No delay for small requests, and probes on an idle link: a peer that vanished is noticed within 30 s."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Not every system has these; without them its own, slower, defaults hold.
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+def _resolve(pause: asyncio.Future[None]) -> None:
+    if not pause.done():
+        pause.set_result(None)

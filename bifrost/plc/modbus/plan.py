@@ -53,10 +53,12 @@ class ModbusReadPlan:
         "wide",
     )
 
-    def __init__(self, tags: Sequence[Tag], *, unit: int, byte_order: ByteOrder, limits: ReadLimits) -> None:
+    def __init__(
+        self, tags: Sequence[Tag], *, unit: int, byte_order: ByteOrder, limits: ReadLimits, base: int = 1
+    ) -> None:
         self.tags = tuple(tags)
         self._limits = limits
-        self._fields = [_field(tag, unit, byte_order) for tag in self.tags]
+        self._fields = [_field(tag, unit, byte_order, base) for tag in self.tags]
         self._refusals: dict[tuple[int, int, int, int], ModbusFault] = {}
         self._barriers: list[tuple[int, int, int, int]] = []
         self.refused: dict[int, ModbusFault] = {}
@@ -108,13 +110,13 @@ class ModbusReadPlan:
 
 
 def _field(
-    tag: Tag, unit: int, byte_order: ByteOrder
+    tag: Tag, unit: int, byte_order: ByteOrder, base: int
 ) -> tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]:
     address: ModbusAddress = tag.resolved
     return (
         unit if address.unit is None else address.unit,
         address.area.function,
-        address.offset,
+        address.offset_from(base),
         address.datatype.value,
         (address.byte_order or byte_order).value,
         address.count,

@@ -17,7 +17,7 @@ from bifrost.plc.modbus.faults import BUSY_CODES, REFUSED_CODES
 
 __all__ = ["Repair", "spread"]
 
-_BUSY_WAITS = (0.02, 0.1)
+_BUSY_WAITS = (0.02, 0.1, 0.5)  # seconds; the last one again and again
 
 
 def spread(errors: dict[int, BifrostError], block: ModbusBlock, error: BifrostError) -> None:
@@ -45,6 +45,7 @@ class Repair:
         *,
         timeout: float,
         clock: Clock,
+        busy_retries: int = 2,
     ) -> None:
         self.refusals: dict[tuple[int, int, int, int], ModbusFault] = {}
         self.barriers: list[tuple[int, int, int, int]] = []
@@ -58,6 +59,7 @@ class Repair:
         self._errors = errors
         self._timeout = timeout
         self._clock = clock
+        self._busy_retries = busy_retries
 
     async def settle(self, block: ModbusBlock, error: BifrostError) -> None:
         """Save what can be saved of a block that failed.
@@ -65,8 +67,10 @@ class Repair:
         Raises:
             NotConnected: the link is gone.
         """
+        if isinstance(error, NotConnected):
+            raise error
         if not self._link.connected:
-            raise error if isinstance(error, NotConnected) else NotConnected(f"the link was closed: {error}")
+            raise NotConnected(f"the link was closed: {error}")
         if not isinstance(error, ModbusFault):
             self._note_unanswered(block.unit, error)
             spread(self._errors, block, error)
@@ -95,8 +99,8 @@ class Repair:
         return None
 
     async def _ask_again(self, block: ModbusBlock, error: BifrostError) -> None:
-        for wait in _BUSY_WAITS:
-            await asyncio.sleep(wait)
+        for turn in range(self._busy_retries):
+            await asyncio.sleep(_BUSY_WAITS[min(turn, len(_BUSY_WAITS) - 1)])
             again = await self._ask(block)
             if again is None:
                 return

@@ -12,6 +12,8 @@ from bifrost.core.settings import Problem
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder
 from bifrost.plc.modbus.plan import ReadLimits
+from bifrost.plc.modbus.tcp_link import UnitPolicy
+from bifrost.plc.modbus.writing import MAX_WRITE_REGISTERS, WriteSingle
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["ModbusDeviceSettings", "ModbusSettings"]
@@ -28,6 +30,23 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
         max_registers: registers in one request, 1 to 125.
         max_bits: bits in one request, 1 to 2000.
         probe_interval: seconds between two attempts to reach a unit that is silent while others answer; default 5.
+        max_write_registers: registers in one write, 1 to 123; default 123.
+        write_single: how one register is written: ``auto`` (default) with function 6, and with 16 only several;
+            ``16`` always with 16; ``6`` never with 16, so that no tag of more than one register can be written. Coils
+            follow with functions 5 and 15.
+        allow_rmw: write a bit of a register by reading the register, changing the bit and writing it back, if the
+            device does not know function 22. It undoes what another master or the device itself writes in between;
+            default false.
+        address_base: number of the first coil or register in numbered addresses such as ``HR1`` and 40001: 1
+            (default), or 0 if the maker's table begins with 0. Area and offset always count from 0.
+        busy_retries: how often a read is repeated if the device says that it is busy (exceptions 5 and 6), 0 to 10;
+            default 2. Writes never are.
+        close_after_poll: close the link after each read or write and open it for the next; default false.
+        share_link: use one link together with all other connections of this event loop to the same place; default
+            true. Devices take few links at a time, and one link may lead to many units.
+        connect_delay: seconds between the link's coming up and the first request, 0 to 60; default 0. Some devices are
+            deaf for a while.
+        inter_request_delay: seconds of quiet between an answer and the next request, 0 to 10; default 0.
     """
 
     unit_id: int = 1
@@ -37,11 +56,26 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
     max_registers: int = 125
     max_bits: int = 2000
     probe_interval: float = 5.0
+    max_write_registers: int = MAX_WRITE_REGISTERS
+    write_single: WriteSingle = "auto"
+    allow_rmw: bool = False
+    address_base: Literal[0, 1] = 1
+    busy_retries: int = 2
+    close_after_poll: bool = False
+    share_link: bool = True
+    connect_delay: float = 0.0
+    inter_request_delay: float = 0.0
 
     @property
     def endpoint(self) -> str:
         """Where the device is, for people."""
         return self.protocol
+
+    @property
+    def link_options(self) -> dict[str, object]:
+        """What the link is like; all who share it must want the same."""
+        names = ("close_after_poll", "connect_delay", "inter_request_delay", "probe_interval")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def order(self) -> ByteOrder:
@@ -67,13 +101,18 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
             "max_gap_bits": (0, 1999),
             "max_registers": (1, 125),
             "max_bits": (1, 2000),
+            "max_write_registers": (1, MAX_WRITE_REGISTERS),
+            "busy_retries": (0, 10),
         }
         for key, (low, high) in ranges.items():
             value = getattr(self, key)
             if not low <= value <= high:
                 yield Problem((key,), f"expected {key} from {low} to {high}, got {value}")
-        if not 0.01 <= self.probe_interval <= 3600:
-            yield Problem(("probe_interval",), f"expected 0.01 to 3600 seconds, got {self.probe_interval}")
+        seconds = {"probe_interval": (0.01, 3600), "connect_delay": (0, 60), "inter_request_delay": (0, 10)}
+        for key, (least, most) in seconds.items():
+            value = getattr(self, key)
+            if not least <= value <= most:
+                yield Problem((key,), f"expected {key} from {least:g} to {most:g} seconds, got {value:g}")
         yield from self._too_wide()
 
     def _too_wide(self) -> Iterable[Problem]:
@@ -96,15 +135,30 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
     Attributes:
         host: name or address.
         port: TCP port, 1 to 65535; default 502.
+        max_in_flight: requests on the wire at the same time, 1 to 16; default 1. More is faster if the device takes it;
+            many answer only the first of several requests.
+        strict_tid: false accepts answers that do not echo the transaction id, by unit, function and length; for
+            gateways with this defect, and only with one request in flight; default true.
+        unit_policy: whose answers count if they carry another unit id than was asked. ``0/255`` (default): where
+            either is 0 or 255, as devices that are no gateway do; ``strict``: none; ``any``: all.
     """
 
     host: str
     port: int = 502
+    max_in_flight: int = 1
+    strict_tid: bool = True
+    unit_policy: UnitPolicy = "0/255"
 
     @property
     def endpoint(self) -> str:
         """Host and port."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def link_options(self) -> dict[str, object]:
+        """What the link is like; all who share it must want the same."""
+        names = ("max_in_flight", "strict_tid", "unit_policy")
+        return {"framing": "tcp", **{name: getattr(self, name) for name in names}, **super().link_options}
 
     def problems(self) -> Iterable[Problem]:
         """Host and port, and what all Modbus devices check."""
@@ -117,3 +171,17 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
             yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
         if not 1 <= self.port <= 65535:
             yield Problem(("port",), f"expected port from 1 to 65535, got {self.port}")
+        if not 1 <= self.max_in_flight <= 16:
+            yield Problem(("max_in_flight",), f"expected max_in_flight from 1 to 16, got {self.max_in_flight}")
+        elif self.max_in_flight > 1:
+            yield from self._needs_one_in_flight()
+        if not self.strict_tid and self.unit_policy == "any":
+            text = "expected strict_tid=true with unit_policy 'any', or nothing would tell whose answer it is"
+            yield Problem(("unit_policy",), text)
+
+    def _needs_one_in_flight(self) -> Iterable[Problem]:
+        many = f"max_in_flight=1, got {self.max_in_flight}"
+        if not self.strict_tid:
+            yield Problem(("strict_tid",), f"strict_tid=false needs {many}: answers are told apart by it")
+        if self.inter_request_delay > 0.0:
+            yield Problem(("inter_request_delay",), f"inter_request_delay needs {many}")

@@ -6,14 +6,17 @@ In: host and port. Out: a link. Obeys: MODBUS Messaging on TCP/IP V1.0b, section
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError, LinkTimeout, NotConnected
+from bifrost.errors import LinkTimeout, NotConnected
 from bifrost.plc.modbus.driver import ModbusDriver
-from bifrost.plc.modbus.exchanging import Lease
+from bifrost.plc.modbus.exchanging import Link, OnLost
+from bifrost.plc.modbus.lax_link import LaxModbusLink
 from bifrost.plc.modbus.link import ModbusLink
+from bifrost.plc.modbus.pipelined_link import PipelinedLink
 from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.tcp_link import TcpLink
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["ModbusTcpDriver"]
@@ -24,18 +27,36 @@ class ModbusTcpDriver(ModbusDriver):
 
     def __init__(self, settings: ModbusSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
-        self._host = settings.host
-        self._port = settings.port
+        self._tcp = settings
 
-    async def _open(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> Lease:
+    def _place(self) -> Hashable:
+        return "tcp", self._tcp.host.lower(), self._tcp.port
+
+    async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
+        host, port = self._tcp.host, self._tcp.port
         loop = asyncio.get_running_loop()
-        host, port = self._host, self._port
-        health = UnitHealth(probe_interval=self._settings.probe_interval)
+        link = self._make_link(loop, on_lost, health)
         try:
             async with asyncio.timeout(timeout):
-                _, link = await loop.create_connection(lambda: ModbusLink(loop, on_lost, health), host, port)
+                await loop.create_connection(lambda: link, host, port)
         except TimeoutError:
-            raise LinkTimeout(f"no link to {host} port {port} within {timeout} s") from None
+            raise LinkTimeout(f"no link to {host} port {port} within {timeout:g} s") from None
         except OSError as error:
             raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
-        return Lease(link)
+        if self._tcp.connect_delay > 0.0:
+            try:
+                await asyncio.sleep(self._tcp.connect_delay)
+            except BaseException:
+                link.drop()
+                raise
+            if not link.connected:
+                raise NotConnected(f"{host} port {port} closed the link as soon as it was up")
+        return link
+
+    def _make_link(self, loop: asyncio.AbstractEventLoop, on_lost: OnLost, health: UnitHealth) -> TcpLink:
+        settings = self._tcp
+        policy = settings.unit_policy
+        if settings.max_in_flight > 1:
+            return PipelinedLink(loop, on_lost, health, max_in_flight=settings.max_in_flight, unit_policy=policy)
+        kind = ModbusLink if settings.strict_tid else LaxModbusLink
+        return kind(loop, on_lost, health, unit_policy=policy, quiet=settings.inter_request_delay)

@@ -40,6 +40,12 @@ class UnitHealth:
         self.last_good: int | None = None
         self._probe_interval = probe_interval
 
+    def renew(self) -> None:
+        """Begin with a new link: what is known of the units stays, what is known of the link does not."""
+        self.last_good = None
+        self.bad_in_a_row = 0
+        self._failing.clear()
+
     def may_ask(self, unit: int, now: float) -> bool:
         """Tell whether to send to a unit: always, unless it is silent and its next probe is not due."""
         probe_at = self.silent_units.get(unit)

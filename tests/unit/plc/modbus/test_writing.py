@@ -14,7 +14,7 @@ from bifrost.plc.scaling import unscaled
 
 def request(tag: Tag, value: object) -> bytes:
     item = encode_write_item(tag, unscaled(tag, value), unit=1, byte_order=ByteOrder.ABCD)
-    return bytes(item.request)
+    return bytes(item.request.pdu)
 
 
 def test_single_values_take_functions_5_and_6_and_several_15_and_16() -> None:
@@ -66,9 +66,9 @@ def test_a_scaled_number_is_scaled_back_and_rounded() -> None:
         ("HR1:STRING(3)", "äöü", DataTypeError, "at most 3 bytes"),
         ("HR1[2]", [1], DataTypeError, "list of 2 values"),
         ("HR1[2]", 1, DataTypeError, "list of 2 values"),
-        ("HR1[200]", [0] * 200, ConfigError, "quantity of 200"),
+        ("HR1[200]", [0] * 200, ConfigError, "at most 123 registers in one write, got 200"),
         ("C1", 1, DataTypeError, "True or False"),
-        ("HR1.3", True, ConfigError, "one bit of a register"),
+        ("HR1.3", 1, DataTypeError, "True or False"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(address: str, value: Any, error: type[Exception], hint: str) -> None:

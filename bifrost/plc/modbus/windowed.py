@@ -1,0 +1,61 @@
+"""A read with several requests on the wire at a time.
+
+In: blocks. Out: values, and the blocks that failed, one by one. Not here: what becomes of those (`repair`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from bifrost._native import ModbusBlock
+from bifrost.core.value import Value
+from bifrost.errors import BifrostError
+from bifrost.plc.modbus.exchanging import Tally
+from bifrost.plc.modbus.pipelined_link import PipelinedLink
+
+__all__ = ["read_windowed"]
+
+
+async def read_windowed(
+    link: PipelinedLink,
+    blocks: Iterable[ModbusBlock],
+    values: list[Value],
+    settle: Callable[[ModbusBlock, BifrostError], Awaitable[None]],
+    *,
+    timeout: float,
+    tally: Tally,
+) -> None:
+    """Ask for all blocks, as many at a time as the link has places; no more, so that other users get their turns.
+
+    Args:
+        link: the link.
+        blocks: what to ask for; taken one by one, each when there is a place for it.
+        values: where they go.
+        settle: takes care of a block that failed.
+        timeout: seconds from sending to the answer, for each.
+        tally: counts for the user who asks.
+    """
+    window: deque[tuple[ModbusBlock, asyncio.Future[bytes]]] = deque()
+
+    async def finish_oldest() -> None:
+        block, answer = window.popleft()
+        try:
+            block.decode(await answer, values)
+        except BifrostError as error:
+            await settle(block, error)
+        else:
+            link.health.answered(block.unit)
+
+    try:
+        for block in blocks:
+            if len(window) == link.max_in_flight:
+                await finish_oldest()
+            window.append((block, link.begin(block.frame, block.unit, timeout, tally)))
+        while window:
+            await finish_oldest()
+    finally:
+        for _, answer in window:
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # taken note of, or the loop would report it as nobody's
