@@ -43,6 +43,7 @@ class OpeningRules:
         max_size: bytes of the largest connection; larger ones are refused with 0x01 and 0x0109.
         max_connections: open at the same time, over all clients; further ones get 0x01 and 0x0113.
         slot: where the controller sits on the backplane; None takes any slot.
+        idle_timeout: seconds without a request after which a connection is closed, without a word; None: never.
     """
 
     forward_open: bool = True
@@ -50,6 +51,7 @@ class OpeningRules:
     max_size: int = 4002
     max_connections: int = 32
     slot: int | None = 0
+    idle_timeout: float | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -61,7 +63,7 @@ class Connection:
         client_id: that goes into answers.
         triad: connection serial number, vendor and originator serial number, as bytes.
         size: bytes of an answer at most, sequence count included.
-        timeout: seconds without a request after which a controller closes it.
+        used: when the latest request came, in the seconds of `now`.
         sequence: count of the latest request; None before the first.
         answer: to the latest request, sent again if the request comes again.
     """
@@ -70,7 +72,7 @@ class Connection:
     client_id: int
     triad: bytes
     size: int
-    timeout: float
+    used: float
     sequence: int | None = None
     answer: bytes = b""
 
@@ -89,33 +91,35 @@ class ConnectionManager:
     def __iter__(self) -> Iterator[Connection]:
         return iter([connection for _, connection in self._open.values()])
 
-    def find(self, owner: object, connection_id: int) -> Connection | None:
-        """Find an open connection of this link."""
+    def find(self, owner: object, connection_id: int, now: float) -> Connection | None:
+        """Find an open connection of this link, and note that it is used at `now` (seconds of any steady clock)."""
+        self._expire(now)
         held, connection = self._open.get(connection_id, (None, None))
-        return connection if held is owner else None
+        if connection is None or held is not owner:
+            return None
+        connection.used = now
+        return connection
 
     def forget(self, owner: object | None = None) -> None:
         """Close the connections of one link, or all, without a word to the client."""
         self._open = {} if owner is None else {key: one for key, one in self._open.items() if one[0] is not owner}
 
-    def discard(self, connection: Connection) -> None:
-        """Close one connection without a word to the client."""
-        self._open.pop(connection.id, None)
-
-    def serve(self, owner: object, request: Request, deliver: Callable[[bytes], bytes]) -> bytes:
+    def serve(self, owner: object, request: Request, now: float, deliver: Callable[[bytes], bytes]) -> bytes:
         """Answer a request to the connection manager; never raises.
 
         Args:
             owner: the link it came on.
             request: to class 0x06.
+            now: seconds of the clock that `find` is given.
             deliver: answers a message that is passed on to the controller.
         """
+        self._expire(now)
         try:
             match request.service:
                 case ManagerService.UNCONNECTED_SEND:
                     return deliver(self._unwrapped(request.data))
                 case ManagerService.FORWARD_OPEN | ManagerService.LARGE_FORWARD_OPEN:
-                    reply = self._forward_open(owner, request)
+                    reply = self._forward_open(owner, request, now)
                 case ManagerService.FORWARD_CLOSE:
                     reply = self._forward_close(owner, request.data)
                 case _:
@@ -124,7 +128,7 @@ class ConnectionManager:
             reply = Reply.refusing(fault)
         return reply.encode(request.service)
 
-    def _forward_open(self, owner: object, request: Request) -> Reply:
+    def _forward_open(self, owner: object, request: Request, now: float) -> Reply:
         large = request.service == ManagerService.LARGE_FORWARD_OPEN
         if not self.rules.forward_open or (large and not self.rules.large):
             raise CIPFault("this controller opens no such connection", code=0x08)
@@ -132,7 +136,7 @@ class ConnectionManager:
         data = request.data
         if len(data) < form.size + 1:
             raise CIPFault("the opening is cut off", code=0x13)
-        _tick, _ticks, _ot, client_id, triad, multiplier, ot_rpi, ot, to_rpi, to, transport = form.unpack_from(data)
+        _tick, _ticks, _ot, client_id, triad, _multiplier, ot_rpi, ot, to_rpi, to, transport = form.unpack_from(data)
         self._check_route(_path(data, form.size, padded=False))
         mask = 0xFFFF if large else _STANDARD_LIMIT
         sizes = ot & mask, to & mask
@@ -144,11 +148,15 @@ class ConnectionManager:
             raise CIPFault("the connection is open already", code=_FAILURE, extended=0x0100)
         if len(self._open) >= self.rules.max_connections:
             raise CIPFault("no more connections", code=_FAILURE, extended=0x0113)
-        timeout = ot_rpi / 1e6 * (4 << min(multiplier, 7))
-        made = Connection(self._next_id, client_id, triad, sizes[1], timeout)
+        made = Connection(self._next_id, client_id, triad, sizes[1], now)
         self._next_id = self._next_id % 0xFFFF_0000 + 1
         self._open[made.id] = owner, made
         return Reply(struct.pack("<II8sIIBB", made.id, client_id, triad, ot_rpi, to_rpi, 0, 0))
+
+    def _expire(self, now: float) -> None:
+        limit = self.rules.idle_timeout
+        if limit is not None:
+            self._open = {key: one for key, one in self._open.items() if now - one[1].used <= limit}
 
     def _forward_close(self, owner: object, data: bytes) -> Reply:
         if len(data) < 12:

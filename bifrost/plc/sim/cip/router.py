@@ -30,6 +30,7 @@ _CLOCK_CLASS = 0x8B
 _MULTIPLE_SERVICE = 0x0A
 _LIST_SYMBOLS = 0x55
 _PARTIAL = 0x06
+_TOO_LARGE = 0x11
 _EMBEDDED_ERROR = 0x1E
 _WRITES = frozenset({TagService.WRITE, TagService.MODIFY, TagService.WRITE_FRAGMENT})
 _MAX_EMBEDDED = 1000
@@ -96,7 +97,8 @@ class MessageRouter:
                 reply = self._dispatch(request, limit)
         except CIPFault as fault:
             reply = Reply.refusing(fault)
-        return reply.encode(service)
+        answer = reply.encode(service)
+        return answer if len(answer) <= max(room, 4) else Reply(status=_TOO_LARGE).encode(service)
 
     def _dispatch(self, request: Request, room: int) -> Reply:
         scope, rest = split_scope(request.path)
@@ -136,6 +138,8 @@ class MessageRouter:
         messages = _embedded(request.data)
         answers: list[bytes] = []
         left = room - 2 - 2 * len(messages)
+        if left < 4 * len(messages):
+            raise CIPFault("the answers cannot fit", code=_TOO_LARGE)
         for at, message in enumerate(messages):
             touched = tampering if at == tampering.embedded else dataclasses.replace(tampering, refusal=None)
             if message[:1] == b"\x0a":
@@ -165,7 +169,7 @@ class MessageRouter:
             entry = symbol_entry(symbol, attributes)
             if len(listed) + len(entry) > room:
                 if not listed:
-                    raise CIPFault("not even one symbol fits the answer", code=0x11)
+                    raise CIPFault("not even one symbol fits the answer", code=_TOO_LARGE)
                 return Reply(listed, status=_PARTIAL)
             listed += entry
         return Reply(listed)

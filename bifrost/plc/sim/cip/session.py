@@ -217,12 +217,12 @@ class Session(asyncio.Protocol):
         if request is None or (tampering.refusal is not None and request.service in _OPENERS):
             return Item(ItemType.UNCONNECTED_DATA, router.handle(message, _UNCONNECTED_ROOM, tampering))
         answer = self._target.manager.serve(
-            self, request, lambda inner: router.handle(inner, _UNCONNECTED_ROOM, tampering)
+            self, request, self._now(), lambda inner: router.handle(inner, _UNCONNECTED_ROOM, tampering)
         )
         return Item(ItemType.UNCONNECTED_DATA, answer)
 
     def _connected(self, frame: Frame, connection_id: int, message: bytes, tampering: Tampering) -> Frame | None:
-        connection = self._target.manager.find(self, connection_id)
+        connection = self._target.manager.find(self, connection_id, self._now())
         if connection is None:
             # A controller that has closed the connection has nobody to answer to.
             return None
@@ -233,6 +233,10 @@ class Session(asyncio.Protocol):
             connection.sequence = sequence
         address = Item(ItemType.CONNECTED_ADDRESS, struct.pack("<I", connection.client_id))
         return frame.answer(encode_items([address, Item(ItemType.CONNECTED_DATA, message[:2] + connection.answer)]))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     def _run(self) -> None:
         self._timer = None

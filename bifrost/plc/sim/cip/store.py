@@ -8,6 +8,7 @@ Obeys: 1756-PM020, "symbol object" (class 0x6B) for names, instance ids and the 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import IntEnum
@@ -35,6 +36,7 @@ from bifrost.plc.sim.signals import Signal
 __all__ = ["Access", "TagStore", "WriteRecord"]
 
 _KEPT_WRITES = 1000
+_NAME = re.compile(r"[A-Za-z_][\w:]{0,39}", re.ASCII)
 _FIRST_TEMPLATE = 0x101
 _LAST_TEMPLATE = 0xEFF
 _TYPE_CODES = {0x00, 0xA0, *range(0xC0, 0xE0)}
@@ -92,6 +94,7 @@ class TagStore:
         self._types["string"] = SHORT_STRING if micro800 else STRING_82
         self._templates: dict[int, Structure] = {STRING_82.template_id: STRING_82}
         self._next_template = _FIRST_TEMPLATE
+        self._instances: dict[tuple[str, int], Symbol] = {}
         self._scopes: dict[str, dict[str, Symbol]] = {"": {}}
         self._programs: dict[str, str] = {}
         self._next_instance = 1
@@ -142,30 +145,43 @@ class TagStore:
             access: what clients may do with it.
 
         Raises:
-            ConfigError: the name is taken.
+            ConfigError: the name is taken, or no name; or a program on a Micro800.
             DataTypeError: there is no such type, or the value does not fit.
         """
-        declared = parse_declaration(declaration)
-        kind = self._types.get(declared.name.casefold())
-        if kind is None:
-            raise DataTypeError(f"no type {declared.name!r}: define it first")
-        dimensions = declared.dimensions
-        if kind is BOOL and dimensions and not self.micro800:
-            if len(dimensions) > 1 or dimensions[0] % 32:
-                raise DataTypeError(f"{name}: a BOOL array has one dimension, a multiple of 32, got {declaration!r}")
-            kind, dimensions = DWORD, (dimensions[0] // 32,)
-        scope = self._scope(program)
-        if name.casefold() in scope:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"expected a tag name of up to 40 letters, digits and underscores, got {name!r}")
+        kind, dimensions = self._declared(name, declaration)
+        folded = (program or "").casefold()
+        if name.casefold() in self._scopes.get(folded, {}):
             raise ConfigError(f"tag {name!r} exists already")
-        symbol = Symbol(
-            name, self._programs.get((program or "").casefold(), ""), self._take_instance(), kind, dimensions
-        )
-        symbol.access = int(access)
+        symbol = Symbol(name, self._programs.get(folded, program or ""), 0, kind, dimensions, access=int(access))
         symbol.data = bytearray(symbol.elements * kind.size)
-        scope[name.casefold()] = symbol
         if value is not None:
             self._put(Place.of(symbol), value)
+        scope = self._scope(program)
+        symbol.instance = self._take_instance()
+        scope[name.casefold()] = self._instances[folded, symbol.instance] = symbol
         return symbol
+
+    def remove(self, name: str) -> None:
+        """Let a tag exist no more; instance ids of others stay until `download`.
+
+        Raises:
+            AddressError: no such tag.
+        """
+        symbol = self.place(name).symbol
+        del self._scopes[symbol.program.casefold()][symbol.name.casefold()]
+        del self._instances[symbol.program.casefold(), symbol.instance]
+        self._bindings.pop(id(symbol), None)
+
+    def download(self) -> None:
+        """Number all symbols anew from 1, as after a download: clients that kept ids now read other tags, or none."""
+        self._instances.clear()
+        self._next_instance = 1
+        for scope, symbols in self._scopes.items():
+            for symbol in symbols.values():
+                symbol.instance = self._take_instance()
+                self._instances[scope, symbol.instance] = symbol
 
     def put(self, name: str, value: object) -> None:
         """Store a value as the program in the controller would: a tag, an element, a member, or a whole array.
@@ -215,15 +231,15 @@ class TagStore:
 
     def symbol(self, scope: str, key: str | int) -> Symbol | None:
         """Find a symbol by scope (``""`` or a program) and name or instance id."""
-        symbols = self._scopes.get(scope.casefold(), {})
         if isinstance(key, str):
-            return symbols.get(key.casefold())
-        return next((one for one in symbols.values() if one.instance == key), None)
+            return self._scopes.get(scope.casefold(), {}).get(key.casefold())
+        return self._instances.get((scope.casefold(), key))
 
     def symbols(self, scope: str) -> list[Symbol] | None:
         """List the symbols of a scope by ascending instance id; None if there is no such program."""
         symbols = self._scopes.get(scope.casefold())
-        return None if symbols is None else sorted(symbols.values(), key=lambda one: one.instance)
+        # Instance ids are given in the order in which symbols come to be.
+        return None if symbols is None else list(symbols.values())
 
     def template(self, template_id: int) -> Structure | None:
         """Find a structure by its template's instance id."""
@@ -259,6 +275,18 @@ class TagStore:
         else:
             part = encode(place.type, bool(value) if place.type is BOOL else value)
         data[place.offset : place.offset + len(part)] = part
+
+    def _declared(self, name: str, declaration: str) -> tuple[DataType, tuple[int, ...]]:
+        declared = parse_declaration(declaration)
+        kind = self._types.get(declared.name.casefold())
+        if kind is None:
+            raise DataTypeError(f"{name}: no type {declared.name!r}: define it first")
+        dimensions = declared.dimensions
+        if kind is not BOOL or not dimensions or self.micro800:
+            return kind, dimensions
+        if len(dimensions) > 1 or dimensions[0] % 32:
+            raise DataTypeError(f"{name}: a BOOL array has one dimension, a multiple of 32, got {declaration!r}")
+        return DWORD, (dimensions[0] // 32,)
 
     def _scope(self, program: str | None) -> dict[str, Symbol]:
         if program is None:
