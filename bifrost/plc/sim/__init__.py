@@ -6,6 +6,8 @@ In: register banks, signals, fault plans. Out: Modbus TCP that any client can ta
 from bifrost.plc.sim.bank import RegisterBank, WriteRecord
 from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
 from bifrost.plc.sim.framing import Framing
+from bifrost.plc.sim.pty import PtyPair, open_pty_pair
+from bifrost.plc.sim.rtu_server import ModbusRtuServer
 from bifrost.plc.sim.server import ModbusTcpServer, ServerCounters
 from bifrost.plc.sim.signals import Constant, Counter, Noise, Replay, Signal, Sine, Square, Sum
 
@@ -16,8 +18,10 @@ __all__ = [
     "FaultPlan",
     "Framing",
     "Injection",
+    "ModbusRtuServer",
     "ModbusTcpServer",
     "Noise",
+    "PtyPair",
     "RegisterBank",
     "Replay",
     "ServerCounters",
@@ -26,4 +30,5 @@ __all__ = [
     "Square",
     "Sum",
     "WriteRecord",
+    "open_pty_pair",
 ]

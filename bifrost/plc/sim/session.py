@@ -14,17 +14,19 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from bifrost._native import ModbusFramer
+from bifrost._native import ModbusFramer, RtuRequestFramer
 from bifrost.errors import ProtocolError
 from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence, disturb
 from bifrost.plc.sim.faults import Fault, Injection
 from bifrost.plc.sim.framing import Frame, Framing
-from bifrost.plc.sim.rtu_requests import RtuRequests
 
 __all__ = ["Session", "SessionOwner"]
 
 _LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
+
+_LINE_IDLE = 0.1
+"""Seconds without a byte after which the beginning of a request on a serial line is given up."""
 
 _REFUSED = frozenset({Fault.EXCEPTION, Fault.EXCEPTION_LENGTH})
 
@@ -72,11 +74,12 @@ class Session(asyncio.Protocol):
         self._server = server
         self._framing = framing
         self._framer = ModbusFramer()
-        self._requests = RtuRequests()
+        self._requests = RtuRequestFramer()
         self._actions: deque[Action] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._held: Hold | None = None
         self._release: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.TimerHandle | None = None
         self._silent = False
         self._silent_when_full = silent
         self._transport: asyncio.Transport | None = None
@@ -92,10 +95,10 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything that was still to be sent."""
-        for timer in (self._timer, self._release):
+        for timer in (self._timer, self._release, self._quiet):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._release = self._held = None
+        self._timer = self._release = self._quiet = self._held = None
         self._actions.clear()
         self._transport = None
         self._server.closed(self)
@@ -114,7 +117,7 @@ class Session(asyncio.Protocol):
         """Take requests, whole or in pieces."""
         if self._framing.has_crc:
             # What is no frame of RTU is noise on the line: it is skipped, never an end.
-            self._take_all((0, unit, pdu) for unit, pdu in self._requests.feed(data))
+            self._take_rtu(self._requests.feed(data))
             return
         try:
             self._take_all(self._framer.feed(data))
@@ -136,6 +139,17 @@ class Session(asyncio.Protocol):
             with contextlib.suppress(OSError):  # the peer may have gone first
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         self._transport.abort()
+
+    def _take_rtu(self, requests: list[tuple[int, bytes]]) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        self._take_all((0, unit, pdu) for unit, pdu in requests)
+        if self._requests.pending and self._transport is not None:
+            self._quiet = asyncio.get_running_loop().call_later(_LINE_IDLE, self._fell_silent)
+
+    def _fell_silent(self) -> None:
+        self._take_rtu(self._requests.idle())
 
     def _broken(self) -> None:
         self._server.broke()

@@ -1,0 +1,86 @@
+"""Modbus RTU: opens the links that `ModbusDriver` rides on, on a serial line and in TCP.
+
+In: a port or an address. Out: a link. Obeys: MODBUS over Serial Line V1.02.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+
+from bifrost.core.clock import Clock
+from bifrost.errors import LinkTimeout, NotConnected
+from bifrost.plc.modbus.driver import ModbusDriver
+from bifrost.plc.modbus.exchanging import Link, OnLost
+from bifrost.plc.modbus.rtu_link import RtuLink
+from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
+from bifrost.plc.modbus.serial_port import open_serial_port
+from bifrost.plc.modbus.units import UnitHealth
+
+__all__ = ["ModbusRtuDriver", "ModbusRtuOverTcpDriver"]
+
+
+class ModbusRtuDriver(ModbusDriver):
+    """One user of one serial line; see `bifrost.plc.drivers.base.Driver` for the contract."""
+
+    def __init__(self, settings: ModbusRtuSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        self._rtu = settings
+
+    def _place(self) -> Hashable:
+        return "serial", self._rtu.place
+
+    async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
+        settings = self._rtu
+        if settings.engine == "pymodbus":
+            from bifrost.plc.modbus.pymodbus_link import open_pymodbus_serial
+
+            return await open_pymodbus_serial(settings, on_lost, health, timeout=timeout)
+        link = RtuLink(
+            asyncio.get_running_loop(), on_lost, health, timing=settings.timing, local_echo=settings.local_echo
+        )
+        open_serial_port(settings.line, link)
+        await _rest(link, settings.connect_delay)
+        return link
+
+
+class ModbusRtuOverTcpDriver(ModbusDriver):
+    """One user of one RTU link in TCP; see `bifrost.plc.drivers.base.Driver` for the contract."""
+
+    def __init__(self, settings: ModbusRtuOverTcpSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        self._rtu = settings
+
+    def _place(self) -> Hashable:
+        return "tcp", self._rtu.host.lower(), self._rtu.port
+
+    async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
+        loop = asyncio.get_running_loop()
+        settings = self._rtu
+        host, port = settings.host, settings.port
+
+        def link() -> RtuLink:
+            return RtuLink(loop, on_lost, health, timing=settings.timing, local_echo=settings.local_echo)
+
+        try:
+            async with asyncio.timeout(timeout):
+                _, opened = await loop.create_connection(link, host, port)
+        except TimeoutError:
+            raise LinkTimeout(f"no link to {host} port {port} within {timeout} s") from None
+        except OSError as error:
+            raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
+        await _rest(opened, settings.connect_delay)
+        return opened
+
+
+async def _rest(link: RtuLink, seconds: float) -> None:
+    """Wait until a link that just came up may be used."""
+    if seconds <= 0:
+        return
+    try:
+        await asyncio.sleep(seconds)
+    except BaseException:
+        await link.aclose()
+        raise
+    if not link.connected:
+        raise NotConnected("the link ended as soon as it was up")
