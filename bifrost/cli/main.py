@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bifrost.cli import browse, check, device, inspection, poll, read, run, scan, write
+from bifrost.cli import browse, check, device, inspection, poll, read, run, scan, sim, write
 from bifrost.cli.exit_code import ExitCode
 from bifrost.errors import BifrostError, ConfigError
 
@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     poll.add_command(commands)
     browse.add_command(commands)
     scan.add_command(commands)
+    sim.add_command(commands)
     commands.add_parser(
         "demo", add_help=False, help="watch a gateway collect recorded machine data through injected faults"
     )

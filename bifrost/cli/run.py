@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bifrost.cli.exit_code import ExitCode
+from bifrost.cli.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -57,36 +55,12 @@ async def _serve(settings: GatewaySettings) -> None:
     from bifrost.gateway.gateway import Gateway
 
     stop = asyncio.Event()
-    with _stop_signals(asyncio.get_running_loop(), stop):
+    with stop_signals(stop, told=_tell):
         async with Gateway(settings):
             _log.info("gateway %s runs with %d devices", settings.gateway.name, len(settings.devices))
             await stop.wait()  # if the tree gives up, the gateway cancels this block
             _log.info("gateway %s stops", settings.gateway.name)
 
 
-@contextlib.contextmanager
-def _stop_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM set `stop`; from the second on they do what they always do."""
-    before: dict[signal.Signals, Any] = {}
-    seen: list[int] = []
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop_once(number: int, _frame: object) -> None:
-        if seen:
-            restore()
-            signal.raise_signal(number)
-            return
-        seen.append(number)
-        _log.info("%s: stopping in order; once more ends at once", signal.Signals(number).name)
-        loop.call_soon_threadsafe(stop.set)  # the handler may run in the middle of anything
-
-    # signal.signal and not loop.add_signal_handler: the latter is missing on Windows.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop_once)
-    try:
-        yield
-    finally:
-        restore()
+def _tell(name: str) -> None:
+    _log.info("%s: stopping in order; once more ends at once", name)
