@@ -21,7 +21,7 @@ from bifrost.plc.sim import Fault, FaultPlan, ModbusTcpServer, RegisterBank
 from bifrost.testing import DriverContract
 from tests.integration.libmodbus import LibmodbusServer, missing_for_libmodbus, serve_libmodbus
 
-__all__ = ["OnLibmodbus", "OnTheSimulator", "unused_port"]
+__all__ = ["OnLibmodbus", "OnTheSimulator", "simulated_bank", "unused_port"]
 
 _COUNT = 200
 
@@ -32,6 +32,17 @@ def unused_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
+
+
+def simulated_bank() -> RegisterBank:
+    """What every one of these devices holds."""
+    bank = RegisterBank()
+    for at in range(_COUNT):
+        bank.put(Area.HOLDING, at, at, DataType.UINT16)
+        bank.put(Area.INPUT, at, at + 1000, DataType.UINT16)
+        bank.put(Area.COIL, at, at % 3 == 0)
+        bank.put(Area.DISCRETE_INPUT, at, at % 2 == 0)
+    return bank
 
 
 class _OnModbus(DriverContract, abc.ABC):
@@ -90,12 +101,7 @@ class OnTheSimulator(_OnModbus):
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[None]:
-        self.bank = RegisterBank()
-        for at in range(_COUNT):
-            self.bank.put(Area.HOLDING, at, at, DataType.UINT16)
-            self.bank.put(Area.INPUT, at, at + 1000, DataType.UINT16)
-            self.bank.put(Area.COIL, at, at % 3 == 0)
-            self.bank.put(Area.DISCRETE_INPUT, at, at % 2 == 0)
+        self.bank = simulated_bank()
         async with ModbusTcpServer(self.bank) as self.server:
             self.port = self.server.port
             yield
