@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.output import print_columns
@@ -43,7 +45,7 @@ def _add_kind(
     kind = kinds.add_parser(
         name,
         help=f"serve {what}",
-        description=f"Serve {what} until Ctrl-C, with measurements recorded from a machine, and say what to read there.",
+        description=f"Serve {what} until Ctrl-C, with values recorded from a machine, and say what to read there.",
     )
     kind.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: 127.0.0.1)")
     kind.add_argument(
@@ -116,10 +118,7 @@ async def _serve(device: SimulatedDevice, options: argparse.Namespace) -> int:
 def _tell(device: SimulatedDevice, *, json: bool) -> None:
     urls = list(device.urls())
     if json:
-        tags = [
-            {"address": tag.address, "description": tag.description, "writable": tag.writable} for tag in device.tags
-        ]
-        print(json_line({"urls": urls, "tags": tags}), flush=True)
+        print(json_line({"urls": urls, "tags": [msgspec.structs.asdict(tag) for tag in device.tags]}), flush=True)
         return
     more = f" and {len(urls) - _SHOWN_URLS} more units" if len(urls) > _SHOWN_URLS else ""
     print(f"serving {', '.join(urls[:_SHOWN_URLS])}{more}; Ctrl-C ends it\n")
