@@ -17,7 +17,7 @@ import threading
 from bifrost.core.clock import Clock
 from bifrost.errors import LinkTimeout, NotConnected, ProtocolError
 
-__all__ = ["CipSocket", "SentMark"]
+__all__ = ["CipSocket", "FrameRefused", "SentMark"]
 
 _HEADER = 24
 _SEND_RR_DATA = 0x6F
@@ -31,6 +31,10 @@ _STATUS = {
     0x65: "the request has a wrong length",
     0x69: "it speaks another version of the protocol",
 }
+
+
+class FrameRefused(ProtocolError):
+    """The device refused a whole frame, not the service in it; the link is of no use any more."""
 
 
 class SentMark:
@@ -187,7 +191,7 @@ class CipSocket:
             return False
         if status:
             why = _STATUS.get(status, "it gave no reason")
-            raise ProtocolError(f"the device refused a frame with status 0x{status:02x}: {why}")
+            raise FrameRefused(f"the device refused a frame with status 0x{status:02x}: {why}")
         if command == _SEND_UNIT_DATA:
             if len(frame) < 50:
                 raise ProtocolError(f"expected an answer of at least 50 bytes, got {len(frame)}")

@@ -23,9 +23,9 @@ from bifrost.errors import (
     ProtocolError,
     WriteError,
 )
-from bifrost.plc.datatypes import DataType, Tag
+from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import BrowsedTag, Capabilities, DeviceInfo, Readings, WriteItem
-from bifrost.plc.ethernet_ip.cip_socket import CipSocket, SentMark
+from bifrost.plc.ethernet_ip.cip_socket import CipSocket, FrameRefused, SentMark
 from bifrost.plc.ethernet_ip.faults import status_of
 from bifrost.plc.ethernet_ip.plan import Chunk, LogixPlan
 from bifrost.plc.ethernet_ip.settings import EtherNetIPSettings
@@ -138,14 +138,11 @@ class EtherNetIPDriver:
             raise NotConnected(
                 f"{stuck} threads hang in requests to {endpoint}; no link is tried until one of them ends"
             )
-        wire = self._wire = CipSocket(self._clock)
-        link = _Link(self._settings, wire, self._clock)
-        thread = self._thread = WatchedThread(endpoint, wire, self._clock, None)
         try:
-            description = await thread.run(link.open, patience=timeout, limit=timeout)
-            self._link = link
-            if self._settings.init_tags == "auto":
-                await self._upload(thread, link, timeout)
+            thread, description = await self._open(timeout)
+            if self._settings.init_tags == "auto" and not await self._uploaded(timeout):
+                await thread.end()
+                thread, description = await self._open(timeout)
         except (LinkError, MissingExtra):
             raise
         except BifrostError as error:
@@ -155,6 +152,23 @@ class EtherNetIPDriver:
             raise NotConnected(str(thread.dead))
         self._look = asyncio.get_running_loop().call_later(_LOOK, self._look_at_peer)
         return DeviceInfo(endpoint=endpoint, description=description)
+
+    async def _open(self, timeout: float) -> tuple[WatchedThread, str]:
+        wire = self._wire = CipSocket(self._clock)
+        link = _Link(self._settings, wire, self._clock)
+        thread = self._thread = WatchedThread(self._settings.endpoint, wire, self._clock, None)
+        description = await thread.run(link.open, patience=timeout, limit=timeout)
+        self._link = link
+        return thread, description
+
+    async def _uploaded(self, timeout: float) -> bool:
+        """Get the list of tags; false if the device ended the link because it was asked."""
+        thread, link = self._live()
+        try:
+            await self._upload(thread, link, timeout)
+        except FrameRefused:
+            return False  # a simulator: it has no list, and says so in this way
+        return True
 
     async def aclose(self) -> None:
         """End the link and its thread, within about a second; idempotent."""
@@ -167,8 +181,6 @@ class EtherNetIPDriver:
         thread, link = self._live()
         values: list[Value] = [None] * plan.total
         errors: dict[int, BifrostError] = {}
-        if plan.tags and self._needs_list(plan):
-            await self._upload(thread, link, timeout)
         for chunk in plan.chunks:
             outcomes: Sequence[Outcome]
             try:
@@ -178,6 +190,9 @@ class EtherNetIPDriver:
             except (LinkError, ProtocolError) as error:
                 raise NotConnected(f"the link was given up: {error}") from error
             plan.place(chunk, outcomes, values, errors)
+        if link.session.stale and self._may_list:
+            await self._list_now(thread, link, timeout)
+            return await self.read(plan, timeout=timeout)
         self._counts["reads"] += 1
         if link.session.stale:
             self._refresh(thread, link, timeout)
@@ -198,6 +213,8 @@ class EtherNetIPDriver:
         """
         thread, link = self._live()
         mark = SentMark()
+        if self._may_list and any(isinstance(value, Mapping) for value in item.request.values):
+            await self._list_now(thread, link, timeout)
         self._counts["writes"] += 1
         try:
             await thread.run(link.write, item.request, mark, patience=timeout, limit=timeout * _EXCHANGES)
@@ -229,10 +246,15 @@ class EtherNetIPDriver:
 
     # The list of tags
 
-    def _needs_list(self, plan: LogixPlan) -> bool:
-        if self._listed or self._settings.init_tags != "lazy":
-            return False
-        return any(tag.resolved.datatype in {DataType.AUTO, DataType.STRUCT, DataType.STRING} for tag in plan.tags)
+    @property
+    def _may_list(self) -> bool:
+        return self._settings.init_tags == "lazy" and not self._listed
+
+    async def _list_now(self, thread: WatchedThread, link: _Link, timeout: float) -> None:
+        try:
+            await self._upload(thread, link, timeout)
+        except (LinkError, ProtocolError) as error:
+            raise NotConnected(f"the link was given up: {error}") from error
 
     async def _upload(self, thread: WatchedThread, link: _Link, timeout: float) -> None:
         self._listed = True
