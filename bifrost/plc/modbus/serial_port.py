@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Rs485", "SerialLine", "open_serial_port", "place_of"]
 
 _THREADED = sys.platform == "win32"
+_PSEUDO_TERMINALS = "/dev/pts/"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,14 +66,14 @@ def place_of(port: str) -> str:
 
 
 def open_serial_port(
-    line: SerialLine, protocol: asyncio.Protocol, *, threaded: bool = _THREADED
+    line: SerialLine, protocol: asyncio.Protocol, *, threaded: bool | None = None
 ) -> SerialTransport | SerialThreadTransport:
     """Open a port, and let `protocol` hear what comes.
 
     Args:
         line: which port, and how it is set up.
         protocol: hears everything; its `connection_made` is called before this returns.
-        threaded: read and write by threads; for loops that know no descriptors.
+        threaded: read and write by threads, for loops that know no descriptors; None: on Windows.
 
     Raises:
         MissingExtra: pyserial is not installed.
@@ -81,7 +82,7 @@ def open_serial_port(
     """
     loop = asyncio.get_running_loop()
     port = _opened(line)
-    if threaded:
+    if _THREADED if threaded is None else threaded:
         return SerialThreadTransport(loop, port, protocol, name=line.port)
     return SerialTransport(loop, port.fileno(), protocol, close=port.close, name=line.port)
 
@@ -97,7 +98,8 @@ def _opened(line: SerialLine) -> serial.Serial:
             line.port,
             baudrate=line.baudrate,
             bytesize=line.bytesize,
-            parity=line.parity,
+            # A pseudo-terminal has no parity, and the C library takes that for a refusal of the whole format.
+            parity="N" if place_of(line.port).startswith(_PSEUDO_TERMINALS) else line.parity,
             stopbits=line.stopbits,
             timeout=0,
             exclusive=True,
@@ -106,6 +108,8 @@ def _opened(line: SerialLine) -> serial.Serial:
         raise ConfigError(f"serial port {line.port}: {error}") from error
     except OSError as error:
         raise NotConnected(f"cannot open serial port {line.port}: {_why(error)}") from error
+    except Exception as error:  # termios.error is no OSError, and not there on Windows
+        raise ConfigError(f"serial port {line.port} cannot be set up as {line}: {error}") from error
     try:
         if line.rs485 is not None:
             port.rs485_mode = serial.rs485.RS485Settings(
