@@ -73,14 +73,20 @@ class ModbusBlock:
     def quantity(self) -> int: ...
     @property
     def range(self) -> _ModbusRange:
-        """`(unit, function, start, stop)`, stop not included."""
+        """`(unit, function, start, stop)`, stop not included; of a part of a torn value the whole value's."""
     @property
     def pdu(self) -> bytes:
         """The request without any header."""
     def frame(self, transaction: int) -> bytes:
         """The whole request with its MBAP header."""
-    def decode(self, pdu: bytes, values: list[Any]) -> None:
-        """Check the answer, then put every value at its slot of `values`. `ModbusFault`, `ProtocolError`."""
+    def decode(self, pdu: bytes, values: list[Any]) -> list[tuple[int, str]] | None:
+        """Check the answer, then put every value at its slot of `values`.
+
+        Bits that are no value of their type (only BCD16 and BCD32 have such) leave None and are returned as
+        `(slot, what was expected and came)`. A part of a torn value is kept at its slot until all parts are there: give
+        the same list to all blocks of one read, and blank the slot if one of them fails. Raises `ModbusFault` and
+        `ProtocolError`, with nothing put.
+        """
     def slots(self) -> list[int]: ...
     def halves(self) -> tuple[ModbusBlock, ModbusBlock] | None:
         """Both halves, to find what the device refuses; None if only one value or array is left."""
@@ -89,7 +95,9 @@ class ModbusBlock:
 class ModbusPlan:
     """Few requests for many fields.
 
-    A field is `(unit, read function 1..4, address, datatype, byte order, count, text bytes, bit, (factor, offset))`.
+    A field is `(unit, read function 1..4, address, datatype, byte order, count, length, bit, (factor, offset))`; the
+    length is that of STRING and BYTES, in bytes. INT8 and UINT8 are the low byte of a register. STRING is UTF-8, or
+    else Latin-1, up to the first NUL.
     """
 
     def __new__(
@@ -111,6 +119,9 @@ class ModbusPlan:
     @property
     def slots(self) -> list[int]:
         """Where each field's first value stands."""
+    @property
+    def torn(self) -> list[int]:
+        """Slots of values wider than one request allows: their parts may be of different age."""
     @property
     def refused(self) -> list[int]:
         """Slots that no request asks for, because they lie in `refused`."""
@@ -238,7 +249,10 @@ def modbus_decode_answer(request: bytes, pdu: bytes) -> bytes | None:
     """
 
 def modbus_encode_value(value: object, datatype: str, byte_order: str, length: int) -> list[int]:
-    """Registers for one value; `length` is the room of a STRING in bytes. `DataTypeError` if it does not fit."""
+    """Registers for one value; `DataTypeError` if it does not fit: nothing is wrapped, cut or filled up.
+
+    `length` is the room of a STRING, or the exact length of BYTES. INT8 fills the register with its sign.
+    """
 
 def modbus_decode_request(pdu: bytes) -> ModbusRequest:
     """Read a request. `ModbusFault.code` is the exception to answer with; `ProtocolError`: nothing can be answered."""

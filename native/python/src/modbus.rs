@@ -2,11 +2,11 @@
 
 use bifrost_codec::modbus::{
     self, AnswerError, Area, Block, ByteOrder, EncodeError, Field, Frame, Framer, Kind, Limits,
-    Plan, PlanError, Range, RequestError, Value,
+    Outcome, Part, Plan, PlanError, Range, RequestError, Value,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::error::{config_error, data_type_error, modbus_fault, protocol_error};
 
@@ -45,17 +45,18 @@ impl From<AnswerError> for Failure {
     }
 }
 
-fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
+fn to_python<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
         Value::Int(value) => value.into_pyobject(py)?.into_any(),
         Value::Uint(value) => value.into_pyobject(py)?.into_any(),
         Value::Float(value) => PyFloat::new(py, value).into_any(),
         Value::Text(value) => PyString::new(py, &value).into_any(),
+        Value::Bytes(value) => PyBytes::new(py, &value).into_any(),
     })
 }
 
-fn from_python(value: &Bound<'_, PyAny>, kind: Kind) -> PyResult<Value> {
+fn from_python<'a>(value: &'a Bound<'_, PyAny>, kind: Kind) -> PyResult<Value<'a>> {
     if value.is_instance_of::<PyBool>() {
         return value.extract().map(Value::Bool);
     }
@@ -72,9 +73,15 @@ fn from_python(value: &Bound<'_, PyAny>, kind: Kind) -> PyResult<Value> {
         return value.extract().map(Value::Float);
     }
     if value.is_instance_of::<PyString>() {
-        return value.extract().map(Value::Text).map_err(|error| {
-            data_type_error(format!("expected text that can be encoded, got {error}"))
-        });
+        return value
+            .extract::<String>()
+            .map(|text| Value::Text(text.into()))
+            .map_err(|error| {
+                data_type_error(format!("expected text that can be encoded, got {error}"))
+            });
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Value::Bytes(bytes.as_bytes().into()));
     }
     Err(data_type_error(format!(
         "expected a value for {}, got {}",
@@ -160,6 +167,36 @@ impl ModbusFramer {
     }
 }
 
+/// Keeps a part of a value in the value's place until all parts are there; then gives all bytes.
+fn gathered(
+    values: &Bound<'_, PyList>,
+    slot: usize,
+    part: Part,
+    bytes: &[u8],
+) -> PyResult<Option<Vec<u8>>> {
+    let py = values.py();
+    let place = values.get_item(slot)?;
+    let parts = match place.cast_into::<PyDict>() {
+        Ok(parts) => parts,
+        Err(_) => {
+            let parts = PyDict::new(py);
+            values.set_item(slot, &parts)?;
+            parts
+        }
+    };
+    parts.set_item(part.number, PyBytes::new(py, bytes))?;
+    if parts.len() < usize::from(part.of) {
+        return Ok(None);
+    }
+    let mut whole = Vec::new();
+    for number in 0..part.of {
+        if let Some(bytes) = parts.get_item(number)? {
+            whole.extend_from_slice(bytes.cast::<PyBytes>()?.as_bytes());
+        }
+    }
+    Ok(Some(whole))
+}
+
 /// One request of a plan.
 #[pyclass(module = "bifrost._native._rust", frozen)]
 struct ModbusBlock {
@@ -171,6 +208,30 @@ impl ModbusBlock {
     fn wrap(block: Block) -> PyResult<Self> {
         let pdu = block.request().encode().map_err(request_error)?;
         Ok(Self { block, pdu })
+    }
+
+    fn put(
+        &self,
+        py: Python<'_>,
+        values: &Bound<'_, PyList>,
+        slot: usize,
+        outcome: Outcome<'_>,
+        bad: &mut Vec<(usize, String)>,
+    ) -> PyResult<()> {
+        match outcome {
+            Outcome::Value(value) => values.set_item(slot, to_python(py, value)?),
+            Outcome::Bad(error) => {
+                bad.push((slot, error.to_string()));
+                values.set_item(slot, py.None())
+            }
+            Outcome::Part(part, bytes) => match gathered(values, slot, part, bytes)? {
+                None => Ok(()),
+                Some(bytes) => match self.block.whole(&bytes) {
+                    Some(Outcome::Part(..)) | None => Ok(()),
+                    Some(outcome) => self.put(py, values, slot, outcome, bad),
+                },
+            },
+        }
     }
 }
 
@@ -211,12 +272,21 @@ impl ModbusBlock {
         modbus_frame(py, transaction, self.block.unit(), &self.pdu)
     }
 
-    fn decode(&self, py: Python<'_>, pdu: &[u8], values: &Bound<'_, PyList>) -> PyResult<()> {
-        let put = |slot, value| {
-            let value = to_python(py, value).map_err(Failure)?;
-            values.set_item(slot, value).map_err(Failure)
+    fn decode(
+        &self,
+        py: Python<'_>,
+        pdu: &[u8],
+        values: &Bound<'_, PyList>,
+    ) -> PyResult<Option<Vec<(usize, String)>>> {
+        let mut bad = Vec::new();
+        let put = |slot, outcome: Outcome<'_>| {
+            self.put(py, values, slot, outcome, &mut bad)
+                .map_err(Failure)
         };
-        self.block.decode(pdu, put).map_err(|Failure(error)| error)
+        self.block
+            .decode(pdu, put)
+            .map_err(|Failure(error)| error)?;
+        Ok((!bad.is_empty()).then_some(bad))
     }
 
     fn slots(&self) -> Vec<usize> {
@@ -304,6 +374,11 @@ impl ModbusPlan {
     #[getter]
     fn slots(&self) -> Vec<usize> {
         self.plan.slots().to_vec()
+    }
+
+    #[getter]
+    fn torn(&self) -> Vec<usize> {
+        self.plan.torn().to_vec()
     }
 
     #[getter]

@@ -239,6 +239,43 @@ impl fmt::Display for RequestError {
     }
 }
 
+/// Why registers are no value of a type; other values of the same answer are good.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// There are fewer bytes than the type needs.
+    Short {
+        /// Bytes that the type needs.
+        needed: usize,
+        /// Bytes that are there.
+        available: usize,
+    },
+    /// Four of the bits are above 9.
+    Digits {
+        /// The type's name.
+        kind: &'static str,
+        /// The bits, in the order in which they are meant.
+        found: u32,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short { needed, available } => {
+                write!(out, "expected {needed} bytes for a value, got {available}")
+            }
+            Self::Digits { kind, found } => {
+                let width = if *kind == "BCD16" { 4 } else { 8 };
+                write!(
+                    out,
+                    "expected decimal digits for {kind}, got 0x{found:0width$x}"
+                )
+            }
+        }
+    }
+}
+
 /// Why a value cannot be written as a type; nothing was sent.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -259,6 +296,13 @@ pub enum EncodeError {
         /// The sort that came.
         found: &'static str,
     },
+    /// BYTES are written as a whole.
+    Size {
+        /// Bytes that the tag has.
+        expected: usize,
+        /// Bytes that came.
+        found: usize,
+    },
     /// The text needs more bytes than the tag has.
     TooLong {
         /// Bytes of room.
@@ -277,6 +321,9 @@ impl fmt::Display for EncodeError {
                 "expected a finite number for {kind}, got nan or infinity"
             ),
             Self::Sort { kind, found } => write!(out, "expected a value for {kind}, got {found}"),
+            Self::Size { expected, found } => {
+                write!(out, "expected exactly {expected} bytes, got {found}")
+            }
             Self::TooLong { room, needed } => {
                 write!(
                     out,
@@ -327,5 +374,6 @@ impl fmt::Display for PlanError {
 impl std::error::Error for FrameError {}
 impl std::error::Error for AnswerError {}
 impl std::error::Error for RequestError {}
+impl std::error::Error for DecodeError {}
 impl std::error::Error for EncodeError {}
 impl std::error::Error for PlanError {}

@@ -1,11 +1,15 @@
 //! The parts of Modbus, from the wire inwards: frame, PDU, value, plan.
 
 mod answer;
+mod block;
 mod bytes;
 mod crc;
+mod decode;
 mod device_id;
+mod encode;
 mod error;
 mod frame;
+mod half;
 mod plan;
 mod request;
 mod rtu;
@@ -16,14 +20,19 @@ pub use answer::{
     Answer, check_write, encode_bits, encode_exception, encode_registers, encode_write,
     read_payload,
 };
+pub use block::{Block, Outcome, Part};
 pub use crc::crc16;
+pub use decode::decode_value;
 pub use device_id::DeviceId;
-pub use error::{AnswerError, EncodeError, FrameError, PlanError, RequestError, exception_name};
+pub use encode::encode_value;
+pub use error::{
+    AnswerError, DecodeError, EncodeError, FrameError, PlanError, RequestError, exception_name,
+};
 pub use frame::{Frame, Framer, MAX_PDU, encode_frame};
-pub use plan::{Block, Field, Limits, Plan, Range};
+pub use plan::{Field, Limits, Plan, Range};
 pub use request::{Area, Request};
 pub use rtu::{RtuCounters, RtuFrame, RtuFramer, RtuRequestFramer, encode_rtu_frame};
-pub use value::{ByteOrder, Kind, Value, decode_value, encode_value};
+pub use value::{ByteOrder, Kind, Value};
 
 /// Registers that one read may ask for; V1.1b3 sections 6.3 and 6.4.
 pub const MAX_READ_REGISTERS: u16 = 125;

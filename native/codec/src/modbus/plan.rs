@@ -1,15 +1,15 @@
-//! The read planner: many tags in, few requests out, and each answer taken apart again.
+//! The read planner: many tags in, few requests out.
 //!
 //! Fields are grouped by unit and area, sorted, and merged while the gap between them and the size of the request
-//! stay within the limits. One value never comes from two requests, so it cannot be torn.
+//! stay within the limits. A value comes from two requests only if it is wider than one allows; it is then said to be
+//! torn, for its parts may be of different age.
 
 use std::sync::Arc;
 
-use super::answer::read_payload;
-use super::bytes::bit;
-use super::error::{AnswerError, PlanError};
-use super::request::{Area, Request};
-use super::value::{ByteOrder, Kind, Value, decode_value};
+use super::block::{Block, Part, Piece};
+use super::error::PlanError;
+use super::request::Area;
+use super::value::{ByteOrder, Kind};
 use super::{MAX_READ_BITS, MAX_READ_REGISTERS};
 
 /// One tag as the planner sees it.
@@ -46,6 +46,26 @@ pub struct Limits {
     pub max_bits: u16,
 }
 
+impl Limits {
+    /// Bits or registers in one request to an area.
+    pub(crate) fn most(&self, area: Area) -> u16 {
+        if area.is_bits() {
+            self.max_bits.min(MAX_READ_BITS)
+        } else {
+            self.max_registers.min(MAX_READ_REGISTERS)
+        }
+    }
+
+    /// Bits or registers that are read in vain to save a request.
+    pub(crate) fn gap(&self, area: Area) -> u16 {
+        if area.is_bits() {
+            self.max_gap_bits
+        } else {
+            self.max_gap_registers
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -75,6 +95,7 @@ impl Range {
     ///
     /// An empty stretch is a cut: the device refused the two sides together, though not each alone.
     fn parts(&self, first: &Block, next: &Block) -> bool {
+        let (first, next) = (first.range(), next.range());
         let here = (self.unit, self.area) == (next.unit, next.area);
         if self.start == self.stop {
             return here && first.start < self.start && self.start <= next.start;
@@ -83,41 +104,13 @@ impl Range {
     }
 }
 
-/// A run of whole values of one field that is read together.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    field: usize,
-    start: u32,
-    stop: u32,
-    values: u16,
-    slot: usize,
-}
-
-/// The work that all blocks of one plan share.
-#[derive(Debug)]
-struct Sheet {
-    fields: Vec<Field>,
-    pieces: Vec<Piece>,
-}
-
-/// One request and what its answer is made of.
-#[derive(Clone, Debug)]
-pub struct Block {
-    sheet: Arc<Sheet>,
-    first: usize,
-    last: usize,
-    unit: u8,
-    area: Area,
-    start: u32,
-    stop: u32,
-}
-
 /// Requests for a set of fields.
 #[derive(Clone, Debug)]
 pub struct Plan {
     blocks: Vec<Block>,
     slots: Vec<usize>,
     refused: Vec<usize>,
+    torn: Vec<usize>,
     total: usize,
 }
 
@@ -141,25 +134,24 @@ impl Plan {
         for (index, field) in fields.iter().enumerate() {
             slots.push(total);
             split_field(index, field, limits, total, &mut pieces)?;
-            total += usize::from(field.count);
+            total = total.saturating_add(usize::from(field.count));
         }
-        let place = |piece: &Piece| {
-            fields
-                .get(piece.field)
-                .map(|field| (field.unit, field.area))
-        };
-        let (dead, mut pieces): (Vec<Piece>, Vec<Piece>) = pieces.into_iter().partition(|piece| {
-            refused.iter().any(|hole| {
-                place(piece) == Some((hole.unit, hole.area))
-                    && (hole.start, hole.stop) == (piece.start, piece.stop)
-            })
-        });
-        let lost = dead.iter().flat_map(piece_slots).collect();
-        pieces.sort_by_key(|piece| (place(piece), piece.start, piece.stop));
-        let sheet = Arc::new(Sheet { fields, pieces });
+        let mut torn: Vec<usize> = pieces
+            .iter()
+            .filter(|piece| piece.part.is_some())
+            .map(|piece| piece.slot)
+            .collect();
+        torn.dedup();
+        let (dead, mut pieces): (Vec<Piece>, Vec<Piece>) = pieces
+            .into_iter()
+            .partition(|piece| refused.contains(&piece.range()));
+        let mut lost: Vec<usize> = dead.iter().flat_map(Piece::slots).collect();
+        lost.dedup();
+        pieces.sort_by_key(|piece| (piece.unit, piece.area, piece.start, piece.stop));
+        let pieces: Arc<[Piece]> = pieces.into();
         let mut blocks: Vec<Block> = Vec::new();
-        for index in 0..sheet.pieces.len() {
-            let Some(next) = Block::single(&sheet, index) else {
+        for index in 0..pieces.len() {
+            let Some(next) = Block::single(&pieces, index) else {
                 continue;
             };
             let merged = blocks.last().and_then(|block| {
@@ -179,6 +171,7 @@ impl Plan {
             blocks,
             slots,
             refused: lost,
+            torn,
             total,
         })
     }
@@ -201,15 +194,17 @@ impl Plan {
         &self.refused
     }
 
+    /// Places of the values that are wider than one request allows, so that their parts may be of different age.
+    #[must_use]
+    pub fn torn(&self) -> &[usize] {
+        &self.torn
+    }
+
     /// How many values all fields have together.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total
     }
-}
-
-fn piece_slots(piece: &Piece) -> std::ops::Range<usize> {
-    piece.slot..piece.slot + usize::from(piece.values)
 }
 
 fn split_field(
@@ -233,195 +228,63 @@ fn split_field(
     if start + u32::from(width) * u32::from(field.count) > 65536 {
         return Err(PlanError::Address { field: index });
     }
-    let limit = if bits {
-        limits.max_bits.min(MAX_READ_BITS)
-    } else {
-        limits.max_registers.min(MAX_READ_REGISTERS)
-    };
-    let most = limit / width;
-    if most == 0 {
+    let limit = limits.most(field.area);
+    if limit == 0 {
         return Err(PlanError::TooWide { field: index });
     }
+    let piece = Piece {
+        unit: field.unit,
+        area: field.area,
+        kind: field.kind,
+        order: field.order,
+        bit: field.bit.unwrap_or(0),
+        scale: field.scale,
+        start,
+        stop: start,
+        values: 1,
+        slot,
+        part: None,
+    };
+    if width > limit {
+        torn(&piece, width, limit, field.count, pieces);
+        return Ok(());
+    }
+    let most = limit / width;
     let mut done: u16 = 0;
     while done < field.count {
         let values = most.min(field.count - done);
         let from = start + u32::from(width) * u32::from(done);
         pieces.push(Piece {
-            field: index,
             start: from,
             stop: from + u32::from(width) * u32::from(values),
             values,
             slot: slot + usize::from(done),
+            ..piece
         });
         done += values;
     }
     Ok(())
 }
 
-impl Block {
-    fn single(sheet: &Arc<Sheet>, index: usize) -> Option<Self> {
-        let piece = sheet.pieces.get(index)?;
-        let field = sheet.fields.get(piece.field)?;
-        Some(Self {
-            sheet: Arc::clone(sheet),
-            first: index,
-            last: index,
-            unit: field.unit,
-            area: field.area,
-            start: piece.start,
-            stop: piece.stop,
-        })
-    }
-
-    fn joined(&self, next: &Self, limits: Limits) -> Option<Self> {
-        if (self.unit, self.area) != (next.unit, next.area) {
-            return None;
+/// Cuts each of `count` values that are wider than `limit` into parts.
+fn torn(first: &Piece, width: u16, limit: u16, count: u16, pieces: &mut Vec<Piece>) {
+    let parts = width.div_ceil(limit);
+    for value in 0..count {
+        let from = first.start + u32::from(width) * u32::from(value);
+        let whole = (from, from + u32::from(width));
+        for number in 0..parts {
+            let start = from + u32::from(limit) * u32::from(number);
+            pieces.push(Piece {
+                start,
+                stop: whole.1.min(start + u32::from(limit)),
+                slot: first.slot + usize::from(value),
+                part: Some(Part {
+                    number,
+                    of: parts,
+                    whole,
+                }),
+                ..*first
+            });
         }
-        let (gap, limit) = if self.area.is_bits() {
-            (limits.max_gap_bits, limits.max_bits.min(MAX_READ_BITS))
-        } else {
-            (
-                limits.max_gap_registers,
-                limits.max_registers.min(MAX_READ_REGISTERS),
-            )
-        };
-        let stop = self.stop.max(next.stop);
-        let near = next.start.saturating_sub(self.stop) <= u32::from(gap);
-        let small = stop - self.start <= u32::from(limit);
-        (near && small).then(|| Self {
-            last: next.last,
-            stop,
-            ..self.clone()
-        })
-    }
-
-    /// Unit id.
-    #[must_use]
-    pub fn unit(&self) -> u8 {
-        self.unit
-    }
-
-    /// Which table is read.
-    #[must_use]
-    pub fn area(&self) -> Area {
-        self.area
-    }
-
-    /// First address, from 0.
-    #[must_use]
-    pub fn address(&self) -> u16 {
-        u16::try_from(self.start).unwrap_or(u16::MAX)
-    }
-
-    /// Bits or registers, 1..=2000 or 1..=125.
-    #[must_use]
-    pub fn quantity(&self) -> u16 {
-        u16::try_from(self.stop - self.start).unwrap_or(u16::MAX)
-    }
-
-    /// The stretch that is read.
-    #[must_use]
-    pub fn range(&self) -> Range {
-        Range {
-            unit: self.unit,
-            area: self.area,
-            start: self.start,
-            stop: self.stop,
-        }
-    }
-
-    /// The request.
-    #[must_use]
-    pub fn request(&self) -> Request {
-        Request::Read {
-            area: self.area,
-            address: self.address(),
-            quantity: self.quantity(),
-        }
-    }
-
-    /// Places of this block's values in the list of all values.
-    pub fn slots(&self) -> impl Iterator<Item = usize> + '_ {
-        self.pieces().iter().flat_map(piece_slots)
-    }
-
-    /// The two halves of this block, to find out which part the device refuses; None if it is one single piece.
-    #[must_use]
-    pub fn halves(&self) -> Option<(Self, Self)> {
-        if self.first == self.last {
-            return None;
-        }
-        let middle = self.first + (self.last - self.first) / 2;
-        Some((
-            self.part(self.first, middle)?,
-            self.part(middle + 1, self.last)?,
-        ))
-    }
-
-    fn part(&self, first: usize, last: usize) -> Option<Self> {
-        let pieces = self.sheet.pieces.get(first..=last)?;
-        let start = pieces.iter().map(|piece| piece.start).min()?;
-        let stop = pieces.iter().map(|piece| piece.stop).max()?;
-        Some(Self {
-            first,
-            last,
-            start,
-            stop,
-            ..self.clone()
-        })
-    }
-
-    fn pieces(&self) -> &[Piece] {
-        self.sheet
-            .pieces
-            .get(self.first..=self.last)
-            .unwrap_or_default()
-    }
-
-    /// Checks the answer and hands every value with its place to `put`.
-    ///
-    /// # Errors
-    /// The device refused or the answer does not fit; then nothing was handed over.
-    pub fn decode<E: From<AnswerError>>(
-        &self,
-        pdu: &[u8],
-        mut put: impl FnMut(usize, Value) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let payload = read_payload(self.area, self.quantity(), pdu)?;
-        for piece in self.pieces() {
-            let Some(field) = self.sheet.fields.get(piece.field) else {
-                continue;
-            };
-            let mut at = usize::try_from(piece.start - self.start).unwrap_or(usize::MAX);
-            let width = usize::from(field.kind.words());
-            for slot in piece_slots(piece) {
-                let value = if self.area.is_bits() {
-                    bit(payload, at).map(Value::Bool)
-                } else {
-                    payload.get(at.saturating_mul(2)..).and_then(|bytes| {
-                        decode_value(field.kind, field.order, field.bit.unwrap_or(0), bytes)
-                    })
-                };
-                // The payload's length was checked, so every value is there.
-                if let Some(value) = value {
-                    put(slot, scaled(value, field.scale))?;
-                }
-                at += width;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn scaled(value: Value, scale: Option<(f64, f64)>) -> Value {
-    let Some((factor, offset)) = scale else {
-        return value;
-    };
-    #[allow(clippy::cast_precision_loss)] // a scaled value is a float by definition
-    match value {
-        Value::Int(number) => Value::Float(number as f64 * factor + offset),
-        Value::Uint(number) => Value::Float(number as f64 * factor + offset),
-        Value::Float(number) => Value::Float(number * factor + offset),
-        Value::Bool(_) | Value::Text(_) => value,
     }
 }
