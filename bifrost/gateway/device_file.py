@@ -36,8 +36,13 @@ def read_device_table(path: Path | None, name: str, *, overrides: Sequence[str] 
                 found = ", ".join(devices) or "none"
                 raise ConfigError(f"{path} has no table [devices.{name}]; its devices: {found}")
             table = devices[name]
+        # Whoever checks the table may run in another folder.
+        if isinstance(named := table.get("tag_file"), str):
+            table = {**table, "tag_file": str((path.parent / named).absolute())}
     for word in overrides:
         _override(table, word)
+    if overrides and isinstance(named := table.get("tag_file"), str):
+        table["tag_file"] = str(Path(named).absolute())
     if not table:
         raise ConfigError(f"no settings for device {name}; name a file, or give --set protocol=... --set host=...")
     return table

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar
 
 from bifrost.bridge.buffering.settings import WalSettings
@@ -38,7 +40,11 @@ _NAMED_SECTIONS: Final = ("devices", "pipelines", "uplinks")
 
 
 def check_sections(
-    table: Mapping[str, Any], mistakes: list[Mistake], *, more_sinks: Collection[str] = ()
+    table: Mapping[str, Any],
+    mistakes: list[Mistake],
+    *,
+    more_sinks: Collection[str] = (),
+    folder: FilePath | None = None,
 ) -> GatewaySettings | None:
     """Check a whole file's tables; None if there was a mistake.
 
@@ -46,6 +52,7 @@ def check_sections(
         table: the file's top level.
         mistakes: gets one entry for each mistake.
         more_sinks: names of sinks that the application brings, beside the gateway's own.
+        folder: of the file; relative files of tags are taken from there.
     """
     before = len(mistakes)
     known = [*_PLAIN_SECTIONS, *_NAMED_SECTIONS]
@@ -59,7 +66,7 @@ def check_sections(
         for name, section_type in _PLAIN_SECTIONS.items()
         if name in table
     }
-    sections["devices"] = _each(table, "devices", check_device, mistakes)
+    sections["devices"] = _each(table, "devices", partial(check_device, folder=folder), mistakes)
     sections["pipelines"] = _each(table, "pipelines", _check_pipeline, mistakes)
     sections["uplinks"] = _each(table, "uplinks", _check_uplink, mistakes)
     declared = table.get("devices")

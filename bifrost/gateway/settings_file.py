@@ -31,7 +31,7 @@ def read_settings(path: str | Path, *, more_sinks: Collection[str] = ()) -> Gate
             with the file's line number.
     """
     path = Path(path)
-    return _placed(_checked(TomlFile.read(path), more_sinks), path.parent)
+    return _placed(_checked(TomlFile.read(path), more_sinks, path.parent), path.parent)
 
 
 def parse_settings(text: str, *, origin: str = "settings", more_sinks: Collection[str] = ()) -> GatewaySettings:
@@ -45,7 +45,7 @@ def parse_settings(text: str, *, origin: str = "settings", more_sinks: Collectio
     Raises:
         ConfigError: something is wrong.
     """
-    return _checked(TomlFile(text, origin=origin), more_sinks)
+    return _checked(TomlFile(text, origin=origin), more_sinks, None)
 
 
 def read_data_dir(path: Path) -> Path:
@@ -60,9 +60,9 @@ def read_data_dir(path: Path) -> Path:
     return path.parent / (named if isinstance(named, str) else GatewaySection().data_dir)
 
 
-def _checked(file: TomlFile, more_sinks: Collection[str]) -> GatewaySettings:
+def _checked(file: TomlFile, more_sinks: Collection[str], folder: Path | None) -> GatewaySettings:
     mistakes: list[Mistake] = []
-    settings = check_sections(file.table, mistakes, more_sinks=more_sinks)
+    settings = check_sections(file.table, mistakes, more_sinks=more_sinks, folder=folder)
     file.check(mistakes)
     if settings is None:  # only a defect gives no settings and no mistake
         raise ConfigError(f"{file.origin}: the settings cannot be read")

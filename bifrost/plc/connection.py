@@ -16,7 +16,7 @@ from bifrost.core.value import Value
 from bifrost.errors import ConfigError
 from bifrost.plc.batching import batch_of
 from bifrost.plc.datatypes import ProtocolType, Tag
-from bifrost.plc.device_table import device_from_file, device_from_table
+from bifrost.plc.device_table import device_from_file, device_from_table, with_tag_file
 from bifrost.plc.drivers.base import BrowsedTag, BrowsingDriver, Driver
 from bifrost.plc.drivers.registry import protocol_named
 from bifrost.plc.poller import Poller
@@ -108,6 +108,7 @@ class PLCConnection:
             ConfigError: the settings have problems; all are in `.mistakes`.
         """
         refuse_problems(settings)
+        settings = with_tag_file(settings)
         options = {key: getattr(settings, key) for key in settings.__struct_fields__ if key not in NOT_OPTIONS}
         made = cls(settings.protocol, name=name, tags=settings.plc_tags(), clock=clock, **options)
         made._settings = settings  # with what is for a device actor, too

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
+from msgspec import structs
+
 from bifrost.core.checking.checker import check_settings, check_table
 from bifrost.core.checking.mistakes import Mistake, config_error, nearest, show_value
 from bifrost.core.checking.positions import Path
@@ -16,8 +18,9 @@ from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ProtocolType
 from bifrost.plc.drivers.registry import known_protocols, protocol_named
 from bifrost.plc.settings import DeviceSettings, doubled_names
+from bifrost.plc.tag_files import read_tag_settings
 
-__all__ = ["check_device", "device_from_file", "device_from_table"]
+__all__ = ["check_device", "device_from_file", "device_from_table", "with_tag_file"]
 
 _SECTIONS = ("devices", "plc")
 
@@ -65,14 +68,23 @@ def device_from_file(path: str | FilePath, name: str | None) -> tuple[str, Devic
         raise ConfigError(f"{file.origin} has no device {name!r}; {hint}")
     section, _ = where = found[name]
     mistakes: list[Mistake] = []
-    settings = check_device(file.table[section][name], where, mistakes)
+    settings = check_device(file.table[section][name], where, mistakes, folder=FilePath(path).parent)
     file.check(mistakes)
     assert settings is not None, "without a mistake there are settings"
     return name, settings
 
 
-def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSettings | None:
-    """Check one device against the settings type of its protocol; None if there was a mistake."""
+def check_device(
+    value: object, path: Path, mistakes: list[Mistake], *, folder: FilePath | None = None
+) -> DeviceSettings | None:
+    """Check one device against the settings type of its protocol; None if there was a mistake.
+
+    Args:
+        value: its table. The tags of its `tag_file` take their place among the others, and the file is named no more.
+        path: of the table in its file.
+        mistakes: gets one entry for each mistake.
+        folder: what a relative `tag_file` is relative to; None: the folder that the process runs in.
+    """
     table = check_table(value, path=path, mistakes=mistakes)
     if not isinstance(value, Mapping):
         return None
@@ -89,7 +101,32 @@ def check_device(value: object, path: Path, mistakes: list[Mistake]) -> DeviceSe
     checked = check_settings(table, settings_type, path=path, mistakes=mistakes)
     if checked is None:
         _check_tag_names(table.get("tags"), path, mistakes)
-    return checked if isinstance(checked, DeviceSettings) else None
+    if not isinstance(checked, DeviceSettings):
+        return None
+    try:
+        return with_tag_file(checked, folder)
+    except ConfigError as error:
+        mistakes += [Mistake((*path, "tag_file"), text) for text in error.mistakes]
+        return None
+
+
+def with_tag_file(settings: DeviceSettings, folder: FilePath | None = None) -> DeviceSettings:
+    """Read the file of tags that settings name, if they name one: its tags then stand behind their own.
+
+    Args:
+        settings: checked.
+        folder: what a relative file is relative to; None: the folder that the process runs in.
+
+    Raises:
+        ConfigError: the file cannot be read, something in it is wrong, or a tag is in both places.
+    """
+    if settings.tag_file is None:
+        return settings
+    found = read_tag_settings((folder or FilePath()) / settings.tag_file, protocol=settings.protocol)
+    merged = structs.replace(settings, tags=(*settings.tags, *found), tag_file=None)
+    if mistakes := [f"{settings.tag_file}: {problem.text}" for problem in merged.problems()]:
+        raise ConfigError("; ".join(mistakes), mistakes=mistakes)
+    return merged
 
 
 def _check_tag_names(tags: object, path: Path, mistakes: list[Mistake]) -> None:

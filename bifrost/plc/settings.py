@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from bifrost.core.settings import Problem, Settings
+from bifrost.core.settings import LocalPath, Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
 
@@ -20,7 +20,7 @@ __all__ = ["NOT_OPTIONS", "DeviceSettings", "TagSettings", "doubled_names", "ref
 _ACTOR_OPTIONS = ("record_counter", "on_change", "report_interval")
 """What only a device actor does; a connection by itself polls for whoever asks."""
 
-NOT_OPTIONS = frozenset({"protocol", "tags", *_ACTOR_OPTIONS})
+NOT_OPTIONS = frozenset({"protocol", "tags", "tag_file", *_ACTOR_OPTIONS})
 """Settings of a device that are no options of its connection."""
 
 
@@ -93,6 +93,8 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         report_interval: with `on_change`: seconds after which every value is published all the same; None: never.
         record_counter: name of a tag in which the device numbers its records; a record read twice is published once.
         tags: what to read.
+        tag_file: a CSV or TOML file with more tags (`bifrost.plc.tag_files`); a settings file takes a relative one from
+            its own folder. It is read with the settings, and its tags then stand in `tags`.
     """
 
     protocol: str = ProtocolType.MODBUS_TCP.value
@@ -107,6 +109,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     on_change: bool = False
     report_interval: float | None = None
     tags: Sequence[TagSettings] = ()
+    tag_file: LocalPath | None = None
 
     def plc_tags(self) -> tuple[Tag, ...]:
         """The tags, made.
@@ -148,7 +151,8 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
                 yield Problem(("tags", index), str(error))
         for key in ("source_time", "record_counter"):
             name = getattr(self, key)
-            if name is not None and name not in names:
+            # Whatever is in a file of tags is known only when that was read.
+            if name is not None and name not in names and self.tag_file is None:
                 yield Problem((key,), f"expected the name of one of this device's tags, got {name!r}")
 
 

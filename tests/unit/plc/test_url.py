@@ -99,3 +99,22 @@ def test_a_connection_can_be_made_from_a_file(tmp_path: Path) -> None:
         PLCConnection.from_config(file)
     with pytest.raises(ConfigError, match="cannot read"):
         PLCConnection.from_config(tmp_path / "missing.toml")
+
+
+def test_the_tags_of_a_file_stand_behind_those_of_the_table(tmp_path: Path) -> None:
+    """Relative to the settings' own folder; what is wrong in it is told with its own line."""
+    (tmp_path / "tags.csv").write_text("name,address,datatype,interval_ms\nspeed,40001,FLOAT32,100\n")
+    file = tmp_path / "plant.toml"
+    section = '[devices.press]\nhost = "192.0.2.7"\ntag_file = "tags.csv"\n'
+    file.write_text(section + 'tags = [{ name = "own", address = "HR9" }]\n')
+    plc = PLCConnection.from_config(file)
+    assert [(tag.name, tag.interval_ms) for tag in plc.tags] == [("own", None), ("speed", 100.0)]
+    file.write_text(section + 'tags = [{ name = "speed", address = "HR9" }]\n')
+    with pytest.raises(ConfigError, match=r"plant\.toml:3: devices\.press\.tag_file: .*tag name 'speed' is taken"):
+        PLCConnection.from_config(file)
+    (tmp_path / "tags.csv").write_text("name,adress\nspeed,40001\n")
+    with pytest.raises(ConfigError, match=r"tags\.csv:1: .*did you mean address"):
+        PLCConnection.from_config(file)
+    settings = ModbusSettings(host="192.0.2.7", tag_file=str(tmp_path / "missing.csv"))
+    with pytest.raises(ConfigError, match=r"missing\.csv"):
+        PLCConnection.from_settings(settings)
