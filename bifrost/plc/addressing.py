@@ -1,5 +1,7 @@
 """The suffixes that address forms of several protocols share: ``2!HR1.3[10]:FLOAT32{unit=2,order=CDAB}``.
 
+Options may be written as PLC4X does, too: ``{unit-id: 2, byte-order: LITTLE_ENDIAN_BYTE_SWAP}``.
+
 In: one address as text. Out: its head and what its prefix and suffixes say. Not here: what the head means.
 """
 
@@ -21,6 +23,13 @@ _SUFFIX = re.compile(
     r"|:(?P<type>[A-Za-z]\w*)(?:\((?P<length>\d{1,3})\))?"
     r"|\{(?P<options>[^{}]*)\}"
 )
+_ASSIGNED = re.compile(r"[=:]")
+_ORDER_NAMES = {  # as PLC4X calls them
+    "BIG_ENDIAN": "ABCD",
+    "LITTLE_ENDIAN": "DCBA",
+    "BIG_ENDIAN_BYTE_SWAP": "BADC",
+    "LITTLE_ENDIAN_BYTE_SWAP": "CDAB",
+}
 
 
 class AddressParts(msgspec.Struct, frozen=True):
@@ -33,6 +42,7 @@ class AddressParts(msgspec.Struct, frozen=True):
     length: int | None = None
     unit: int | None = None
     byte_order: ByteOrder | None = None
+    base: int | None = None
 
 
 def split_address(text: str, head: re.Pattern[str]) -> AddressParts:
@@ -77,13 +87,24 @@ def _meaning(suffix: re.Match[str]) -> dict[str, object]:
     if suffix["type"] is not None:
         length = {} if suffix["length"] is None else {"length": int(suffix["length"])}
         return {"datatype": DataType(suffix["type"]), **length}
-    return dict(_option(part) for part in suffix["options"].split(",") if part.strip())
+    options: dict[str, object] = {}
+    for part in suffix["options"].split(","):
+        if not part.strip():
+            continue
+        name, value = _option(part)
+        if name in options:
+            raise AddressError(f"the options {{{suffix['options']}}} name the {name} twice")
+        options[name] = value
+    return options
 
 
 def _option(part: str) -> tuple[str, object]:
-    key, _, value = (word.strip() for word in part.partition("="))
-    if key in {"unit", "unit-id"} and value.isdecimal():
+    key, value = (word.strip() for word in _ASSIGNED.split(part, maxsplit=1)) if _ASSIGNED.search(part) else (part, "")
+    key, value = key.lower().replace("_", "-"), value.strip("'\"")
+    if key in {"unit", "unit-id"} and value.isdecimal() and len(value) <= 3:
         return "unit", int(value)
     if key in {"order", "byte-order"}:
-        return "byte_order", ByteOrder(value)
-    raise AddressError(f"cannot read option {part.strip()!r}; known are unit=2 and order=CDAB")
+        return "byte_order", ByteOrder(_ORDER_NAMES.get(value.upper(), value))
+    if key == "base" and value in {"0", "1"}:
+        return "base", int(value)
+    raise AddressError(f"cannot read option {part.strip()!r}; known are unit=2, order=CDAB and base=0")

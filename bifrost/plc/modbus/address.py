@@ -15,8 +15,9 @@ import msgspec
 from bifrost.errors import AddressError, DataTypeError
 from bifrost.plc.addressing import AddressParts, split_address
 from bifrost.plc.datatypes import ByteOrder, DataType, Tag
+from bifrost.plc.modbus.address_hints import hint_for, two_meanings
 
-__all__ = ["MAX_STRING_BYTES", "Area", "ModbusAddress", "parse_modbus_address", "words_of"]
+__all__ = ["MAX_STRING_BYTES", "Area", "ModbusAddress", "is_modbus_address", "parse_modbus_address", "words_of"]
 
 MAX_STRING_BYTES = 250  # 125 registers: what one read can bring without tearing the text
 
@@ -28,9 +29,18 @@ _HEAD = re.compile(
     r"|(?P<plain>\d{1,9})",
     re.IGNORECASE,
 )
+_SURE = re.compile(
+    r"\s*(\d{1,3}!|(coil|discrete-input|input-register|holding-register):|(HR|IR|DI)_?\d+(?!\w)|[0134]x\d|\d+\s*$)",
+    re.IGNORECASE,
+)
 _WORDS = {
+    DataType.INT8: 1,
+    DataType.UINT8: 1,
     DataType.INT16: 1,
     DataType.UINT16: 1,
+    DataType.FLOAT16: 1,
+    DataType.BCD16: 1,
+    DataType.BCD32: 2,
     DataType.INT32: 2,
     DataType.UINT32: 2,
     DataType.FLOAT32: 2,
@@ -38,6 +48,8 @@ _WORDS = {
     DataType.UINT64: 4,
     DataType.FLOAT64: 4,
 }
+_WITH_LENGTH = frozenset({DataType.STRING, DataType.BYTES})
+_UNKNOWN_HERE = frozenset({DataType.STRUCT, DataType.AUTO})
 
 
 class Area(StrEnum):
@@ -78,7 +90,7 @@ class ModbusAddress(msgspec.Struct, frozen=True, kw_only=True):
         offset: protocol address, 0 to 65535.
         datatype: type of one value.
         count: values in a row.
-        length: room of a STRING in bytes, else 0.
+        length: room of a STRING or BYTES in bytes, else 0.
         bit: bit of a register, for a BOOL that lives in one.
         unit: unit id; None takes the connection's.
         byte_order: None takes the connection's.
@@ -111,7 +123,7 @@ class ModbusAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 def words_of(datatype: DataType, length: int = 0) -> int:
     """Registers that one value takes."""
-    return (length + 1) // 2 if datatype is DataType.STRING else _WORDS.get(datatype, 1)
+    return (length + 1) // 2 if datatype in _WITH_LENGTH else _WORDS.get(datatype, 1)
 
 
 def parse_modbus_address(tag: Tag) -> ModbusAddress:
@@ -139,6 +151,7 @@ def parse_modbus_address(tag: Tag) -> ModbusAddress:
         bit=bit,
         unit=unit,
         byte_order=order,
+        is_numbered=tag.offset is None and parts.base is None,
     )
     _check_numbers(address, given_count=parts.count if parts.count is not None else tag.count)
     _check_type(address)
@@ -146,6 +159,11 @@ def parse_modbus_address(tag: Tag) -> ModbusAddress:
     if tag.access == "rw" and not area.writable:
         raise AddressError(f"{area} can only be read; leave access at 'r', or use a coil or a holding register")
     return address
+
+
+def is_modbus_address(text: str) -> bool:
+    """Tell whether a text is surely meant as an address of Modbus, right or wrong: ``HR0`` and ``4x1`` are."""
+    return _SURE.match(text) is not None
 
 
 def _agreed(what: str, explicit: _T | None, written: _T | None) -> _T | None:
@@ -167,18 +185,25 @@ def _place(tag: Tag) -> tuple[Area, int, AddressParts]:
     if isinstance(address, bool | float) or not isinstance(address, str | int):
         hint = "; write it as text, for 40001.10 and 40001.1 are the same float" if isinstance(address, float) else ""
         raise AddressError(f"expected an address such as 40001 or 'HR1', got {address!r}{hint}")
+    text = str(address)
     try:
-        parts = split_address(str(address), _HEAD)
+        parts = split_address(text, _HEAD)
     except AddressError as error:
-        raise AddressError(f"{error}; known forms are 40001, 'HR1', 'holding-register:1', '4x00001'") from None
+        hint = hint_for(text) or "known forms are 40001, 'HR1', 'holding-register:1', '4x00001'"
+        raise AddressError(f"{error}; {hint}") from None
     datatype = tag.datatype or parts.datatype
     area, number = _numbered(parts.head, datatype)
     if tag.area is not None and _area(tag.area) is not area:
         raise AddressError(f"the address is in {area}, the tag says {tag.area}; keep one")
-    if not 1 <= number <= 65536:
-        first = f"{_PREFIXES[area]}1"
-        raise AddressError(f"{area} numbers run from 1 to 65536, got {number} in {address!r}; the first is {first!r}")
-    return area, number - 1, parts
+    base = 1 if parts.base is None else parts.base
+    if not base <= number < 65536 + base:
+        first = f"{_PREFIXES[area]}{base}"
+        hint = f"; if numbers begin with 0 there, add {{base=0}}: '{text}{{base=0}}'" if number == 0 else ""
+        raise AddressError(
+            f"{area} numbers run from {base} to {65535 + base}, got {number} in {address!r}; the first is "
+            f"{first!r}{hint}"
+        )
+    return area, number - base, parts
 
 
 def _area(name: str) -> Area:
@@ -213,9 +238,7 @@ def _plain(digits: str, datatype: DataType | None) -> tuple[Area, int]:
     if 1 <= number <= 9999 and digits[0] != "0":
         if datatype is DataType.BOOL:
             return Area.COIL, number
-        raise AddressError(
-            f"{number} alone is coil {number}, a BOOL; for a register write 'HR{number}' or {40000 + number}"
-        )
+        raise AddressError(two_meanings(digits))
     raise AddressError(
         f"cannot read address {digits!r}; write 40001, 400001 or 'HR1' for a holding register, 30001 or 'IR1' for an "
         "input register, 10001 or 'DI1' for a discrete input, 'C1' for a coil"
@@ -241,6 +264,8 @@ def _check_numbers(address: ModbusAddress, *, given_count: object) -> None:
 
 def _check_type(address: ModbusAddress) -> None:
     area, datatype = address.area, address.datatype
+    if datatype in _UNKNOWN_HERE:
+        raise DataTypeError(f"Modbus devices do not tell their types; name one, such as UINT16, instead of {datatype}")
     if area.is_bits:
         if datatype is not DataType.BOOL or address.bit is not None:
             raise DataTypeError(f"{area} holds BOOL only, got {datatype}{'' if address.bit is None else ' with a bit'}")
@@ -255,8 +280,10 @@ def _check_type(address: ModbusAddress) -> None:
 
 
 def _check_length(address: ModbusAddress, length: int | None) -> None:
-    if address.datatype is not DataType.STRING:
+    datatype = address.datatype
+    if datatype not in _WITH_LENGTH:
         if length is not None:
-            raise DataTypeError(f"a length is for STRING, got {address.datatype}")
+            raise DataTypeError(f"a length is for STRING and BYTES, got {datatype}")
     elif length is None or not 1 <= length <= MAX_STRING_BYTES:
-        raise DataTypeError(f"a STRING needs a length of 1 to {MAX_STRING_BYTES} bytes, such as ':STRING(16)'")
+        text = f"a {datatype} needs a length of 1 to {MAX_STRING_BYTES} bytes, such as ':{datatype}(16)'"
+        raise DataTypeError(text)

@@ -12,15 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bifrost._native import ModbusBlock
+from bifrost._native import ModbusBlock, modbus_frame
 from bifrost.core.clock import Clock
 from bifrost.core.value import Value
-from bifrost.errors import BifrostError, LinkError, LinkTimeout, NotConnected, WriteError
+from bifrost.errors import (
+    BifrostError,
+    ConfigError,
+    DeviceFault,
+    LinkError,
+    LinkTimeout,
+    NotConnected,
+    ProtocolError,
+    WriteError,
+)
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Readings, WriteItem
 from bifrost.plc.modbus.brief import BriefUse
 from bifrost.plc.modbus.exchanging import Lease, Link, OnLost, Tally
 from bifrost.plc.modbus.faults import status_of
+from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.merging import merge_writes
 from bifrost.plc.modbus.pipelined_link import PipelinedLink
 from bifrost.plc.modbus.plan import ModbusReadPlan
@@ -29,7 +39,7 @@ from bifrost.plc.modbus.settings import ModbusDeviceSettings
 from bifrost.plc.modbus.sharing import lease_shared
 from bifrost.plc.modbus.units import UnitHealth
 from bifrost.plc.modbus.windowed import read_windowed
-from bifrost.plc.modbus.writer import Writer
+from bifrost.plc.modbus.writer import BROADCAST, Writer
 from bifrost.plc.modbus.writing import encode_write_item
 
 __all__ = ["ModbusDriver"]
@@ -123,7 +133,43 @@ class ModbusDriver(abc.ABC):
         """Open the link, or take a share in one that is open."""
         self._on_lost = on_lost
         await self._take_link(timeout)
-        return DeviceInfo(endpoint=self._settings.endpoint)
+        said = await self._described(timeout) if self._settings.identify else ""
+        return DeviceInfo(endpoint=self._settings.endpoint, description=said)
+
+    async def read_device_identification(self, unit: int | None = None, *, timeout: float) -> DeviceIdentification:
+        """Ask a device what it is (function 43 / 14); each request has `timeout` seconds.
+
+        Args:
+            unit: None asks the connection's own.
+            timeout: seconds from sending to the answer.
+
+        Raises:
+            ConfigError: unit 0 is nobody.
+            ModbusFault: it does not identify itself.
+            ProtocolError: its answers contradict the standard.
+            LinkError: the link is gone, or there was no answer in time.
+        """
+        link = self._live()
+        asked = self._settings.unit_id if unit is None else unit
+        if asked == BROADCAST:
+            raise ConfigError("unit 0 is the broadcast, which nobody answers; name the unit to ask")
+
+        async def ask(request: bytes) -> bytes:
+            return await link.exchange(lambda tid: modbus_frame(tid, asked, request), asked, timeout, self._tally)
+
+        return await identify(ask)
+
+    async def _described(self, timeout: float) -> str:
+        try:
+            return str(await self.read_device_identification(timeout=timeout))
+        except NotConnected:
+            await self._give_link()
+            raise
+        except (ConfigError, DeviceFault, ProtocolError, LinkTimeout):
+            return ""  # many devices do not know the function; that is no reason not to use them
+        except BaseException:
+            await self._give_link()
+            raise
 
     async def aclose(self) -> None:
         """End the link, or give the share back; idempotent."""

@@ -6,7 +6,7 @@ Obeys: V1.1b3 section 7 (exception codes), OPC 10000-8 section 7.3.2 (status cod
 from __future__ import annotations
 
 from bifrost.core.quality import StatusCode
-from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
+from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
 
 __all__ = ["BUSY_CODES", "REFUSED_CODES", "status_of"]
 
@@ -35,6 +35,8 @@ def status_of(error: BifrostError) -> StatusCode:
         return StatusCode.BAD_TIMEOUT
     if isinstance(error, NotConnected):
         return StatusCode.BAD_NOT_CONNECTED
+    if isinstance(error, ConfigError):
+        return StatusCode.BAD_NOT_READABLE
     if isinstance(error, ProtocolError):
         return StatusCode.BAD_COMMUNICATION_ERROR
     return StatusCode.BAD

@@ -6,15 +6,21 @@ In: tags and limits. Out: blocks to read, in `ModbusPlan` (Rust). Pure; no I/O.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, TypedDict
 
 from bifrost._native import ModbusBlock, ModbusPlan
-from bifrost.errors import ModbusFault
+from bifrost.errors import BifrostError, ConfigError, ModbusFault
 from bifrost.plc.datatypes import ByteOrder, DataType, Tag
 from bifrost.plc.modbus.address import ModbusAddress, words_of
 
 __all__ = ["ModbusReadPlan", "ReadLimits"]
+
+
+_Field: TypeAlias = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
+
+_BROADCAST = 0
+_UNREADABLE = ConfigError("unit 0 is the broadcast: it can be written, but nobody answers; name the unit to read")
 
 
 class ReadLimits(TypedDict):
@@ -35,7 +41,8 @@ class ModbusReadPlan:
         total: values in all.
         blocks: the requests, in order of unit, area and address.
         ask_again_at: monotonic time from which what was refused may be asked for again.
-        refused: for each slot that is not asked for any more, what the device said.
+        refused: for each slot that is not asked for, or not any more, why: what the device said, or that its unit is
+            0, the broadcast, which nobody answers.
         wide: slots of UINT64, which may not fit 64 bits with a sign.
     """
 
@@ -44,6 +51,7 @@ class ModbusReadPlan:
         "_fields",
         "_limits",
         "_refusals",
+        "_unreadable",
         "ask_again_at",
         "blocks",
         "refused",
@@ -61,12 +69,13 @@ class ModbusReadPlan:
         self._fields = [_field(tag, unit, byte_order, base) for tag in self.tags]
         self._refusals: dict[tuple[int, int, int, int], ModbusFault] = {}
         self._barriers: list[tuple[int, int, int, int]] = []
-        self.refused: dict[int, ModbusFault] = {}
+        self._unreadable = [_stretch(field, words) for field, words in self._sized() if field[0] == _BROADCAST]
         self.ask_again_at = 0.0
-        plan = ModbusPlan(self._fields, **limits)
+        plan = ModbusPlan(self._fields, **limits, refused=self._unreadable)
         self.slots: list[int] = plan.slots
         self.total: int = plan.total
         self.blocks: list[ModbusBlock] = plan.blocks
+        self.refused: dict[int, BifrostError] = dict.fromkeys(plan.refused, _UNREADABLE) if self._unreadable else {}
         self.wide = [
             slot + index
             for tag, slot in zip(self.tags, self.slots, strict=True)
@@ -85,14 +94,15 @@ class ModbusReadPlan:
         self.ask_again_at = ask_again_at
         self._refusals.update(refusals)
         self._barriers.extend(barriers)
-        plan = ModbusPlan(self._fields, **self._limits, refused=list(self._refusals), barriers=self._barriers)
+        refused = [*self._refusals, *self._unreadable]
+        plan = ModbusPlan(self._fields, **self._limits, refused=refused, barriers=self._barriers)
         self.blocks = plan.blocks
-        said = {
+        said: dict[tuple[int, int, int], BifrostError] = {
             (unit, function, at): fault
             for (unit, function, start, stop), fault in self._refusals.items()
             for at in range(start, stop)
         }
-        self.refused = {slot: said[self._place(slot)] for slot in plan.refused}
+        self.refused = {slot: said.get(self._place(slot), _UNREADABLE) for slot in plan.refused}
 
     def forget(self) -> None:
         """Ask for everything again: the device may be another one, or its program was changed."""
@@ -100,6 +110,10 @@ class ModbusReadPlan:
             self._refusals.clear()
             self._barriers.clear()
             self.learn({}, [], ask_again_at=0.0)
+
+    def _sized(self) -> Iterable[tuple[_Field, int]]:
+        for field, tag in zip(self._fields, self.tags, strict=True):
+            yield field, words_of(tag.resolved.datatype, tag.resolved.length) * tag.count
 
     def _place(self, slot: int) -> tuple[int, int, int]:
         """Tell unit, function and address of the value in a slot."""
@@ -109,9 +123,12 @@ class ModbusReadPlan:
         return unit, function, address + (slot - self.slots[index]) * words_of(place.datatype, place.length)
 
 
-def _field(
-    tag: Tag, unit: int, byte_order: ByteOrder, base: int
-) -> tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]:
+def _stretch(field: _Field, words: int) -> tuple[int, int, int, int]:
+    unit, function, address, *_ = field
+    return unit, function, address, address + words
+
+
+def _field(tag: Tag, unit: int, byte_order: ByteOrder, base: int) -> _Field:
     address: ModbusAddress = tag.resolved
     return (
         unit if address.unit is None else address.unit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bifrost.plc.drivers.base import ProtocolSpec
-from bifrost.plc.modbus.address import parse_modbus_address
+from bifrost.plc.modbus.address import is_modbus_address, parse_modbus_address
 from bifrost.plc.modbus.rtu_protocol import MODBUS_RTU, MODBUS_RTU_OVER_TCP
 from bifrost.plc.modbus.settings import ModbusSettings
 from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
@@ -16,4 +16,7 @@ MODBUS_TCP = ProtocolSpec(
     settings=ModbusSettings,
     parse_address=parse_modbus_address,
     create=ModbusTcpDriver,
+    url_names={"unit": "unit_id"},
+    recognises=is_modbus_address,
+    discover="bifrost.plc.modbus.scan:scan_units",
 )

@@ -42,6 +42,7 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
         busy_retries: how often a read is repeated if the device says that it is busy (exceptions 5 and 6), 0 to 10;
             default 2. Writes never are.
         close_after_poll: close the link after each read or write and open it for the next; default false.
+        identify: ask the device what it is when the link is up (function 43 / 14); default false.
         share_link: use one link together with all other connections of this event loop to the same place; default
             true. Devices take few links at a time, and one link may lead to many units.
         connect_delay: seconds between the link's coming up and the first request, 0 to 60; default 0. Some devices are
@@ -62,6 +63,7 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
     address_base: Literal[0, 1] = 1
     busy_retries: int = 2
     close_after_poll: bool = False
+    identify: bool = False
     share_link: bool = True
     connect_delay: float = 0.0
     inter_request_delay: float = 0.0
