@@ -102,6 +102,7 @@ class EtherNetIPDriver:
         self._thread: WatchedThread | None = None
         self._link: _Link | None = None
         self._listed = False
+        self._listless = False
         self._look: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -138,6 +139,8 @@ class EtherNetIPDriver:
             raise NotConnected(
                 f"{stuck} threads hang in requests to {endpoint}; no link is tried until one of them ends"
             )
+        self._closing = None
+        self._listed = self._listless = False
         try:
             thread, description = await self._open(timeout)
             if self._settings.init_tags == "auto" and not await self._uploaded(timeout):
@@ -167,7 +170,8 @@ class EtherNetIPDriver:
         try:
             await self._upload(thread, link, timeout)
         except FrameRefused:
-            return False  # a simulator: it has no list, and says so in this way
+            self._listless = True  # a simulator: it has no list, and says so in this way
+            return False
         return True
 
     async def aclose(self) -> None:
@@ -238,8 +242,13 @@ class EtherNetIPDriver:
             DeviceFault: the device has no list of tags.
         """
         thread, link = self._live()
-        await self._upload(thread, link, timeout)
-        browsed = await thread.run(link.browse, patience=timeout, limit=self._settings.upload_timeout)
+        browsed = None
+        if not self._listless:
+            try:
+                await self._upload(thread, link, timeout)
+            except ProtocolError as error:
+                raise NotConnected(f"the link was given up: {error}") from error
+            browsed = await thread.run(link.browse, patience=timeout, limit=self._settings.upload_timeout)
         if browsed is None:
             raise DeviceFault(f"{self._settings.endpoint} tells no list of its tags; give their names", code=0x08)
         return browsed

@@ -146,6 +146,7 @@ class TagReader:
 
     def info(self, address: LogixAddress) -> TypeInfo | None:
         """What is known of an address before it is read; an element of a BOOL array is looked up if it must be."""
+        self._follow_table()
         info = self._table.find(address.segments) if self._table is not None else None
         last = address.segments[-1]
         if info is None and address.datatype is DataType.BOOL and address.bit is None and len(last.index) == 1:
