@@ -41,7 +41,7 @@ BUILD_PROFILE: Final[str]
 
 # --- modbus -----------------------------------------------------------------------------------------------------
 
-_ModbusField: TypeAlias = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
+_ModbusField: TypeAlias = tuple[int, int, int, str, str, int, int, int | None]
 _ModbusRange: TypeAlias = tuple[int, int, int, int]
 
 @final
@@ -95,9 +95,9 @@ class ModbusBlock:
 class ModbusPlan:
     """Few requests for many fields.
 
-    A field is `(unit, read function 1..4, address, datatype, byte order, count, length, bit, (factor, offset))`; the
-    length is that of STRING and BYTES, in bytes. INT8 and UINT8 are the low byte of a register. STRING is UTF-8, or
-    else Latin-1, up to the first NUL.
+    A field is `(unit, read function 1..4, address, datatype, byte order, count, length, bit)`; the length is that of
+    STRING and BYTES, in bytes. INT8 and UINT8 are the low byte of a register. STRING is UTF-8, or else Latin-1, up to
+    the first NUL.
     """
 
     def __new__(

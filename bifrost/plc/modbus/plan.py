@@ -17,7 +17,7 @@ from bifrost.plc.modbus.address import ModbusAddress, words_of
 __all__ = ["ModbusReadPlan", "ReadLimits"]
 
 
-_Field: TypeAlias = tuple[int, int, int, str, str, int, int, int | None, tuple[float, float] | None]
+_Field: TypeAlias = tuple[int, int, int, str, str, int, int, int | None]
 
 _BROADCAST = 0
 _UNREADABLE = ConfigError("unit 0 is the broadcast: it can be written, but nobody answers; name the unit to read")
@@ -139,5 +139,4 @@ def _field(tag: Tag, unit: int, byte_order: ByteOrder, base: int) -> _Field:
         address.count,
         address.length,
         address.bit,
-        None,
     )

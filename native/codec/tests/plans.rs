@@ -35,7 +35,6 @@ fn register_field() -> impl Strategy<Value = Field> {
             order,
             count,
             bit: None,
-            scale: None,
         })
 }
 
@@ -185,7 +184,6 @@ fn bits_have_their_own_limits() {
         order: Default::default(),
         count,
         bit: None,
-        scale: None,
     };
     let ranges = |fields: Vec<Field>, limits| -> Vec<(u32, u32)> {
         let plan = Plan::new(fields, limits, &[], &[]).unwrap();
@@ -222,7 +220,6 @@ fn a_value_wider_than_a_request_is_torn() {
         order: Default::default(),
         count: 1,
         bit: None,
-        scale: None,
     };
     let fields = vec![
         field(0, Kind::Uint16),

@@ -10,17 +10,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::error::{config_error, data_type_error, modbus_fault, protocol_error};
 
-type FieldTuple = (
-    u8,
-    u8,
-    u16,
-    String,
-    String,
-    u16,
-    u16,
-    Option<u8>,
-    Option<(f64, f64)>,
-);
+type FieldTuple = (u8, u8, u16, String, String, u16, u16, Option<u8>);
 type RangeTuple = (u8, u8, u32, u32);
 
 pub(crate) fn answer_error(error: AnswerError) -> PyErr {
@@ -388,7 +378,7 @@ impl ModbusPlan {
 }
 
 fn field(
-    (unit, function, address, name, byte_order, count, length, bit, scale): FieldTuple,
+    (unit, function, address, name, byte_order, count, length, bit): FieldTuple,
 ) -> PyResult<Field> {
     Ok(Field {
         unit,
@@ -398,7 +388,6 @@ fn field(
         order: order(&byte_order)?,
         count,
         bit,
-        scale,
     })
 }
 

@@ -25,7 +25,6 @@ fuzz_target!(|data: &[u8]| {
         order: ByteOrder::Badc,
         count: 2,
         bit: None,
-        scale: None,
     };
     let plan = Plan::new(vec![field], Limits::default(), &[], &[]).expect("a good field");
     for frame in frames {

@@ -29,7 +29,6 @@ pub(crate) struct Piece {
     pub(crate) kind: Kind,
     pub(crate) order: ByteOrder,
     pub(crate) bit: u8,
-    pub(crate) scale: Option<(f64, f64)>,
     pub(crate) start: u32,
     pub(crate) stop: u32,
     pub(crate) values: u16,
@@ -239,21 +238,8 @@ impl Block {
 impl Piece {
     fn value<'a>(&self, bytes: &'a [u8]) -> Outcome<'a> {
         match decode_value(self.kind, self.order, self.bit, bytes) {
-            Ok(value) => Outcome::Value(scaled(value, self.scale)),
+            Ok(value) => Outcome::Value(value),
             Err(error) => Outcome::Bad(error),
         }
-    }
-}
-
-fn scaled(value: Value<'_>, scale: Option<(f64, f64)>) -> Value<'_> {
-    let Some((factor, offset)) = scale else {
-        return value;
-    };
-    #[allow(clippy::cast_precision_loss)] // a scaled value is a float by definition
-    match value {
-        Value::Int(number) => Value::Float(number as f64 * factor + offset),
-        Value::Uint(number) => Value::Float(number as f64 * factor + offset),
-        Value::Float(number) => Value::Float(number * factor + offset),
-        Value::Bool(_) | Value::Text(_) | Value::Bytes(_) => value,
     }
 }

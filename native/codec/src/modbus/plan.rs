@@ -29,8 +29,6 @@ pub struct Field {
     pub count: u16,
     /// The bit of a register (0 = lowest) that a BOOL in a register area is; None elsewhere.
     pub bit: Option<u8>,
-    /// Factor and offset: numbers become `value * factor + offset`, a float.
-    pub scale: Option<(f64, f64)>,
 }
 
 /// How far requests are merged.
@@ -238,7 +236,6 @@ fn split_field(
         kind: field.kind,
         order: field.order,
         bit: field.bit.unwrap_or(0),
-        scale: field.scale,
         start,
         stop: start,
         values: 1,

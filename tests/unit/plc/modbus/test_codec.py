@@ -71,7 +71,7 @@ def pymodbus_pdu(message: Any) -> bytes:
 
 def decode_one(datatype: str, order: str, words: Sequence[int], length: int = 0) -> object:
     """Read one value through a plan, as the driver does."""
-    plan = ModbusPlan([(1, 3, 0, datatype, order, 1, length, None, None)])
+    plan = ModbusPlan([(1, 3, 0, datatype, order, 1, length, None)])
     values: list[object] = [None]
     plan.blocks[0].decode(modbus_encode_registers(3, words), values)
     return values[0]
@@ -200,7 +200,7 @@ def test_bits_survive_a_round_trip_through_pymodbus(function: int, bits: list[bo
     assert ours == theirs
     payload = modbus_decode_answer(modbus_read_request(function, 0, len(bits)), ours)
     assert payload == oracle.encode_bits(bits)
-    plan = ModbusPlan([(1, function, 0, "BOOL", "ABCD", len(bits), 0, None, None)])
+    plan = ModbusPlan([(1, function, 0, "BOOL", "ABCD", len(bits), 0, None)])
     values: list[object] = [None] * len(bits)
     plan.blocks[0].decode(ours, values)
     assert values == bits == oracle.decode_bits(payload, len(bits))
