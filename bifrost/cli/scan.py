@@ -69,10 +69,10 @@ def _scan(options: argparse.Namespace) -> int:
     extra: dict[str, Any] = {name: getattr(options, name) for name in ("port", "rate")}
     extra["units"] = None if options.units is None else units_from_text(options.units)
     known = search_options(options.protocol)
-    if "units" in known and options.units is None:
+    if known is not None and "units" in known and options.units is None:
         raise ConfigError("a search among units asks each of them; say which with --units, such as --units 1-32")
     for name, value in extra.items():
-        if value is not None and name not in known:
+        if value is not None and known is not None and name not in known:
             raise ConfigError(f"--{name} means nothing to a search for {options.protocol} devices; leave it out")
     return run_with_device(_search(options, {name: value for name, value in extra.items() if value is not None}))
 

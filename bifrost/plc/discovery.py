@@ -47,7 +47,7 @@ async def discover(
         raise ConfigError(f"expected a timeout of 0.01 to {_LONGEST:g} seconds, got {timeout:g}")
     known = search_options(protocol)
     for name in options:
-        if name not in known:
+        if known is not None and name not in known:
             close = nearest(name, known)
             hint = f"did you mean {close}" if close else f"known are {', '.join(known) or 'none'}"
             raise ConfigError(f"unknown option {name} of a search for {spec.name} devices; {hint}")
@@ -57,13 +57,15 @@ async def discover(
             await asyncio.sleep(0)  # a search that has many answers at hand must not keep the loop
 
 
-def search_options(protocol: str) -> list[str]:
-    """List the options that a protocol's search takes, besides `timeout`.
+def search_options(protocol: str) -> list[str] | None:
+    """List the options that a protocol's search takes, besides `timeout`; None if only the search itself knows.
 
     Raises:
         ConfigError: the protocol is unknown or cannot search.
     """
     parameters = inspect.signature(_search(protocol_named(protocol))).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
     return [
         parameter.name
         for parameter in parameters
