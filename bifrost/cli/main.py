@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
 
     Returns:
-        The exit code: 0, 1 or 2 as the package's docstring tells, 130 after Ctrl-C.
+        The exit code, as the package's docstring tells.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: a code page must not end a command
@@ -55,7 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bifrost",
         description="Collect data from the machines on a factory floor and deliver it without losing a sample.",
-        epilog="Exit codes: 0 it worked, 1 it failed while running, 2 the settings or arguments are wrong.",
+        epilog="Exit codes: 0 it worked, 1 it failed while running, 2 the settings or arguments are wrong, 3 a value "
+        "is BAD or was not written, 4 no device answered, 5 a write was sent and its outcome is not known.",
     )
     parser.add_argument("--version", action="version", version=f"bifrost {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
