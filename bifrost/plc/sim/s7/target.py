@@ -1,0 +1,266 @@
+"""A simulated S7 CPU on a real TCP port: snap7's server, and in front of it what a fault plan makes of its answers.
+
+Serves any client of classic S7 communication. Not here: the memory (`memory`), the faults (`disturbance`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+from bifrost.core.clock import Clock
+from bifrost.core.value import Value
+from bifrost.errors import LinkTimeout, MissingExtra
+from bifrost.plc.s7.areas import S7Area
+from bifrost.plc.sim.faults import FaultPlan, Injection
+from bifrost.plc.sim.s7.memory import S7Memory
+from bifrost.plc.sim.s7.session import S7Session, drop
+from bifrost.plc.sim.signals import Signal
+
+if TYPE_CHECKING:
+    from snap7.server import Server
+
+__all__ = ["S7Counters", "S7Target"]
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclasses.dataclass(slots=True)
+class S7Counters:
+    """What a target has seen since it was made.
+
+    Attributes:
+        connections: connections accepted, those turned away included.
+        turned_away: connections beyond `max_clients`.
+        jobs: Read Var and Write Var jobs.
+        injected: jobs that met a fault.
+    """
+
+    connections: int = 0
+    turned_away: int = 0
+    jobs: int = 0
+    injected: int = 0
+
+
+class S7Target:
+    """A CPU that serves S7.
+
+    Use it as ``async with``, or call `start` and `stop`; a stopped target can be started again and keeps its port.
+
+    Args:
+        dbs: bytes of each data block, by number.
+        memory: all areas; then `dbs` is left out.
+        host: address to listen on.
+        port: TCP port; 0 lets the system choose, `port` then tells.
+        faults: what goes wrong with answers to Read Var and Write Var. May be replaced at any time.
+        pdu_length: longest PDU that it grants, up to 480. May be replaced; it holds from the next connection on.
+        max_clients: connections served at the same time. None: no limit.
+        when_full: what happens to further ones: they are closed, or accepted and never answered.
+        clock: where bound signals read time.
+
+    Attributes:
+        refuse_connections: refuse the ISO connection of every client from now on, as a wrong rack or slot does.
+    """
+
+    def __init__(
+        self,
+        dbs: Mapping[int, int] | None = None,
+        *,
+        memory: S7Memory | None = None,
+        host: str = _LOOPBACK,
+        port: int = 0,
+        faults: FaultPlan | None = None,
+        pdu_length: int = 480,
+        max_clients: int | None = None,
+        when_full: Literal["close", "silence"] = "close",
+        clock: Clock | None = None,
+    ) -> None:
+        self.memory = S7Memory(dbs or {}, clock=clock) if memory is None else memory
+        self.host = host
+        self.port = port
+        self.faults = faults
+        self.pdu_length = pdu_length
+        self.refuse_connections = False
+        self.counters = S7Counters()
+        self._max_clients = max_clients
+        self._when_full = when_full
+        self._front: asyncio.Server | None = None
+        self._server: Server | None = None
+        self._server_port = 0
+        self._sessions: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def start(self) -> None:
+        """Listen. Does nothing if it listens already.
+
+        Raises:
+            OSError: the port is taken or may not be used.
+            MissingExtra: python-snap7 is not installed.
+        """
+        if self._front is not None:
+            return
+        self._server = _serve_memory(self.memory)
+        assert self._server.server_socket is not None
+        self._server_port = self._server.server_socket.getsockname()[1]
+        try:
+            self._front = await asyncio.start_server(self._accept, self.host, self.port)
+        except BaseException:
+            await self._stop_server()
+            raise
+        self.port = self._front.sockets[0].getsockname()[1]
+
+    async def stop(self, *, reset: bool = False, timeout: float = 3.0) -> None:
+        """Stop listening and end every connection, as a CPU does that is switched off. Idempotent.
+
+        Args:
+            reset: end the connections by RST instead of FIN.
+            timeout: seconds until the connections, and snap7's threads, must be gone.
+
+        Raises:
+            LinkTimeout: something was still there at the deadline.
+        """
+        front, self._front = self._front, None
+        if front is None:
+            return
+        front.close()
+        self.drop_clients(reset=reset)
+        try:
+            async with asyncio.timeout(timeout):
+                for session in list(self._sessions):
+                    session.cancel()
+                if self._sessions:
+                    await asyncio.wait(list(self._sessions))
+                await front.wait_closed()
+                await self._stop_server()
+        except TimeoutError:
+            raise LinkTimeout(f"{len(self._sessions)} connections still open after {timeout:g} s") from None
+
+    async def restart(self) -> None:
+        """Switch the CPU off and on again; its memory stays."""
+        await self.stop()
+        await self.start()
+
+    def drop_clients(self, *, reset: bool = True) -> None:
+        """End every connection at once, by RST or by FIN, and go on listening."""
+        for writer in list(self._sessions.values()):
+            drop(writer, reset=reset)
+
+    def put(self, address: str, value: object) -> None:
+        """Store a value; see `S7Memory.put`."""
+        self.memory.put(address, value)
+
+    def get(self, address: str) -> Value:
+        """Look at a value; see `S7Memory.get`."""
+        return self.memory.get(address)
+
+    def bind(self, address: str, signal: Signal) -> None:
+        """Let a signal drive a value; see `S7Memory.bind`."""
+        self.memory.bind(address, signal)
+
+    @property
+    def write_count(self) -> int:
+        """Items that came over the wire to be written."""
+        return self.memory.write_count
+
+    @property
+    def clients(self) -> int:
+        """Connections that are open now."""
+        return len(self._sessions)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def next_injection(self) -> Injection | None:
+        """Count a job and take the fault that it meets."""
+        self.counters.jobs += 1
+        injection = None if self.faults is None else self.faults.next_injection()
+        self.counters.injected += injection is not None
+        return injection
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.counters.connections += 1
+        full = self._max_clients is not None and len(self._sessions) >= self._max_clients
+        self.counters.turned_away += full
+        if full and self._when_full == "close":
+            writer.close()
+            return
+        work = _swallow(reader) if full else self._serve(reader, writer)
+        task = asyncio.get_running_loop().create_task(work, name="bifrost-s7-session")
+        self._sessions[task] = writer
+        task.add_done_callback(self._ended)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await asyncio.open_connection(_LOOPBACK, self._server_port)
+        try:
+            await S7Session(self, (reader, writer), server).run()
+        finally:
+            server[1].close()
+            with contextlib.suppress(OSError):
+                await server[1].wait_closed()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._sessions.pop(task).close()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a session of the simulated S7 CPU failed", "exception": error, "task": task}
+            )
+
+    async def _stop_server(self) -> None:
+        """End snap7's threads. That waits for them, so it is done in a thread of its own."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        stopped: asyncio.Future[None] = loop.create_future()
+
+        def stop() -> None:
+            server.stop()
+            with contextlib.suppress(RuntimeError):  # the loop did not wait for this
+                loop.call_soon_threadsafe(_settle, stopped)
+
+        thread = threading.Thread(target=stop, name="bifrost-s7-stop", daemon=True)
+        thread.start()
+        await stopped
+        thread.join(timeout=1.0)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+
+
+def _serve_memory(memory: S7Memory) -> Server:
+    try:
+        from snap7.server import Server
+        from snap7.type import SrvArea
+    except ModuleNotFoundError as error:
+        raise MissingExtra("python-snap7 is missing: pip install 'bifrost-edge[s7]'") from error
+    areas = {
+        S7Area.DB: SrvArea.DB,
+        S7Area.MERKER: SrvArea.MK,
+        S7Area.INPUT: SrvArea.PE,
+        S7Area.OUTPUT: SrvArea.PA,
+        S7Area.TIMER: SrvArea.TM,
+        S7Area.COUNTER: SrvArea.CT,
+    }
+    server = Server(log=False, max_clients=4096)
+    for (area, number), data in memory.areas.items():
+        server.register_area(areas[area], number, data)
+    server.host = _LOOPBACK
+    server.start(0)
+    return server
