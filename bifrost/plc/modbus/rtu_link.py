@@ -15,6 +15,7 @@ from typing import cast
 from bifrost._native import RtuFramer, modbus_decode_answer, modbus_rtu_frame
 from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
 from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
+from bifrost.plc.modbus.rtu_debts import Debts
 from bifrost.plc.modbus.rtu_timing import RtuTiming
 from bifrost.plc.modbus.rtu_turns import Turns
 from bifrost.plc.modbus.tcp_link import tune_socket
@@ -88,7 +89,7 @@ class RtuLink(asyncio.Protocol):
         self._garbled_before = 0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._busy_until = -1.0
-        self._owing: dict[int, float] = {}
+        self._debts = Debts(timing.quiet_after_timeout)
 
     async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
         """Send one request and wait for its answer; a read is sent once more if the answer's CRC is wrong.
@@ -245,7 +246,7 @@ class RtuLink(asyncio.Protocol):
         """Wait for the turn, and for a unit that owes an answer outside of it: other units are asked meanwhile."""
         while True:
             await self._turns.take(tally)
-            wait = self._owing.get(unit, 0.0) - self._loop.time()
+            wait = self._debts.remaining(unit, self._loop.time())
             if wait <= 0 or not self.connected:
                 return
             self._turns.pass_on()
@@ -253,9 +254,8 @@ class RtuLink(asyncio.Protocol):
 
     def _owes(self, unit: int, timeout: float) -> None:
         """Note that the answer of a unit may still come."""
-        patience = self._timing.quiet_after_timeout
         now = self._loop.time()
-        self._owing[unit] = now + (min(timeout, 1.0) if patience is None else patience)
+        self._debts.owes(unit, now, timeout)
         self._busy_until = max(self._busy_until, now + self._timing.silence)
 
     async def _line_is_free(self) -> None:
@@ -275,10 +275,10 @@ class RtuLink(asyncio.Protocol):
     def _take(self, unit: int, pdu: bytes) -> None:
         if not self._is_waiting():
             self.late += 1
-            self._owing.pop(unit, None)
+            self._debts.paid(unit)
         elif unit != self._unit:
             self.misaddressed += 1
-            self._owing.pop(unit, None)
+            self._debts.paid(unit)
         else:
             try:
                 modbus_decode_answer(self._request, pdu)

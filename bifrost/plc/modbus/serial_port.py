@@ -59,6 +59,11 @@ class SerialLine:
     stopbits: int = 1
     rs485: Rs485 | None = None
 
+    @property
+    def usable_parity(self) -> str:
+        """The parity, or N on a pseudo-terminal: it has none, and the C library takes the wish for a wrong format."""
+        return "N" if place_of(self.port).startswith(_PSEUDO_TERMINALS) else self.parity
+
 
 def place_of(port: str) -> str:
     """Name a port so that two names of the same one are equal."""
@@ -98,8 +103,7 @@ def _opened(line: SerialLine) -> serial.Serial:
             line.port,
             baudrate=line.baudrate,
             bytesize=line.bytesize,
-            # A pseudo-terminal has no parity, and the C library takes that for a refusal of the whole format.
-            parity="N" if place_of(line.port).startswith(_PSEUDO_TERMINALS) else line.parity,
+            parity=line.usable_parity,
             stopbits=line.stopbits,
             timeout=0,
             exclusive=True,

@@ -12,6 +12,7 @@ from bifrost.core.settings import Problem
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder
 from bifrost.plc.modbus.plan import ReadLimits
+from bifrost.plc.modbus.pymodbus_options import engine_problems
 from bifrost.plc.modbus.tcp_link import UnitPolicy
 from bifrost.plc.modbus.writing import MAX_WRITE_REGISTERS, WriteSingle
 from bifrost.plc.settings import DeviceSettings
@@ -143,6 +144,14 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
             gateways with this defect, and only with one request in flight; default true.
         unit_policy: whose answers count if they carry another unit id than was asked. ``0/255`` (default): where
             either is 0 or 255, as devices that are no gateway do; ``strict``: none; ``any``: all.
+        engine: ``bifrost``, or ``pymodbus`` with the extra of that name, for what bifrost does not speak itself.
+        transport: ``tcp``; with pymodbus also ``tls`` (devices listen on port 802) and ``udp``.
+        framer: ``socket``, which is Modbus TCP's own; with pymodbus also ``ascii`` and ``rtu``.
+        ca_file: certificates that a TLS device's must be signed with; default: those that the system trusts.
+        cert_file: our own certificate, for a TLS device that asks for it.
+        key_file: its key, if it is not in `cert_file`.
+        verify: ``full`` (default) refuses a TLS device that cannot prove to be `host`; ``none`` takes any, and so
+            anybody in between.
     """
 
     host: str
@@ -150,6 +159,13 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
     max_in_flight: int = 1
     strict_tid: bool = True
     unit_policy: UnitPolicy = "0/255"
+    engine: Literal["bifrost", "pymodbus"] = "bifrost"
+    transport: Literal["tcp", "tls", "udp"] = "tcp"
+    framer: Literal["socket", "ascii", "rtu"] = "socket"
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify: Literal["full", "none"] = "full"
 
     @property
     def endpoint(self) -> str:
@@ -159,7 +175,7 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
     @property
     def link_options(self) -> dict[str, object]:
         """What the link is like; all who share it must want the same."""
-        names = ("max_in_flight", "strict_tid", "unit_policy")
+        names = ("max_in_flight", "strict_tid", "unit_policy", "engine", "transport", "framer")
         return {"framing": "tcp", **{name: getattr(self, name) for name in names}, **super().link_options}
 
     def problems(self) -> Iterable[Problem]:
@@ -177,6 +193,7 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
             yield Problem(("max_in_flight",), f"expected max_in_flight from 1 to 16, got {self.max_in_flight}")
         elif self.max_in_flight > 1:
             yield from self._needs_one_in_flight()
+        yield from engine_problems(self)
         if not self.strict_tid and self.unit_policy == "any":
             text = "expected strict_tid=true with unit_policy 'any', or nothing would tell whose answer it is"
             yield Problem(("unit_policy",), text)

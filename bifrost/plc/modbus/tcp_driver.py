@@ -34,6 +34,10 @@ class ModbusTcpDriver(ModbusDriver):
 
     async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
         host, port = self._tcp.host, self._tcp.port
+        if self._tcp.engine == "pymodbus":
+            from bifrost.plc.modbus.pymodbus_link import open_pymodbus_network
+
+            return await open_pymodbus_network(self._tcp, on_lost, health, timeout=timeout)
         loop = asyncio.get_running_loop()
         link = self._make_link(loop, on_lost, health)
         try:

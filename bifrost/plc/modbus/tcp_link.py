@@ -17,7 +17,7 @@ from bifrost.errors import BifrostError, NotConnected, ProtocolError
 from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
 from bifrost.plc.modbus.units import UnitHealth
 
-__all__ = ["TcpLink", "UnitPolicy"]
+__all__ = ["TcpLink", "UnitPolicy", "tune_socket"]
 
 UnitPolicy: TypeAlias = Literal["0/255", "strict", "any"]
 
@@ -85,7 +85,7 @@ class TcpLink(asyncio.Protocol, abc.ABC):
         """Take the transport and make the kernel notice a dead peer."""
         self._transport = cast(asyncio.Transport, transport)
         self.connected = True
-        _tune(transport.get_extra_info("socket"))
+        tune_socket(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into frames and hand each over."""
@@ -152,7 +152,7 @@ class TcpLink(asyncio.Protocol, abc.ABC):
             on_lost(error)
 
 
-def _tune(sock: socket.socket | None) -> None:
+def tune_socket(sock: socket.socket | None) -> None:
     """No delay for small requests, and probes on an idle link: a peer that vanished is noticed within 30 s."""
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return
