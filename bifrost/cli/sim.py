@@ -12,6 +12,7 @@ import msgspec
 
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
+from bifrost.cli.link import run_with_device
 from bifrost.cli.output import print_columns
 from bifrost.cli.scan import units_from_text
 from bifrost.cli.stop_signals import stop_signals
@@ -28,13 +29,20 @@ _SHOWN_URLS = 3
 
 
 def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `sim modbus`, `sim cip` and `sim s7` to the command line."""
+    """Add `sim modbus`, `sim s7` and `sim cip` to the command line."""
     parser = commands.add_parser("sim", help="serve a simulated device to try things out on")
     kinds = parser.add_subparsers(title="devices", metavar="DEVICE", required=True)
     modbus = _add_kind(kinds, "modbus", "a Modbus TCP device", port=5020)
-    modbus.add_argument("--rtu", action="store_true", help="speak RTU over TCP")
+    line = modbus.add_mutually_exclusive_group()
+    line.add_argument("--rtu", action="store_true", help="speak RTU over TCP")
+    line.add_argument("--serial", metavar="PATH", help="speak RTU on a serial port, such as /dev/ttyUSB0 or COM3")
+    line.add_argument("--pty", action="store_true", help="speak RTU on a pseudo-terminal made for it")
+    modbus.add_argument("--baudrate", type=int, default=19200, metavar="BITS", help="of a serial line (default: 19200)")
+    modbus.add_argument("--parity", choices=["N", "E", "O"], default="E", help="of a serial line (default: E)")
     modbus.add_argument("--units", metavar="LIST", help="unit ids that answer, such as 1-3 (default: all, as one)")
     modbus.set_defaults(command=_modbus)
+    s7 = _add_kind(kinds, "s7", "an S7 CPU", port=1102)
+    s7.set_defaults(command=_s7)
     cip = _add_kind(kinds, "cip", "a Logix controller that speaks EtherNet/IP", port=44818)
     cip.set_defaults(command=_cip)
 
@@ -72,13 +80,33 @@ def _seconds(word: str) -> float:
 
 def _modbus(options: argparse.Namespace) -> int:
     from bifrost.demo.recording import load_recording
-    from bifrost.demo.simulated.modbus import simulated_modbus
+    from bifrost.demo.simulated.modbus import simulated_modbus, simulated_modbus_rtu
 
     units: Sequence[int] = () if options.units is None else units_from_text(options.units)
-    device = simulated_modbus(
-        load_recording(), host=options.host, port=options.port, units=units, rtu=options.rtu, faults=_faults(options)
-    )
-    return asyncio.run(_serve(device, options))
+    faults = _faults(options)
+    recording = load_recording()
+    if options.pty or options.serial is not None:
+        device = simulated_modbus_rtu(
+            recording,
+            port=options.serial,
+            baudrate=options.baudrate,
+            parity=options.parity,
+            units=units,
+            faults=faults,
+        )
+    else:
+        device = simulated_modbus(
+            recording, host=options.host, port=options.port, units=units, rtu=options.rtu, faults=faults
+        )
+    return run_with_device(_serve(device, options))
+
+
+def _s7(options: argparse.Namespace) -> int:
+    from bifrost.demo.recording import load_recording
+    from bifrost.demo.simulated.s7 import simulated_s7
+
+    device = simulated_s7(load_recording(), host=options.host, port=options.port, faults=_faults(options))
+    return run_with_device(_serve(device, options))
 
 
 def _cip(options: argparse.Namespace) -> int:
@@ -86,7 +114,7 @@ def _cip(options: argparse.Namespace) -> int:
     from bifrost.demo.simulated.logix import simulated_logix
 
     device = simulated_logix(load_recording(), host=options.host, port=options.port, faults=_faults(options))
-    return asyncio.run(_serve(device, options))
+    return run_with_device(_serve(device, options))
 
 
 def _faults(options: argparse.Namespace) -> tuple[int, float] | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal
+from urllib.parse import quote
 
 from bifrost.demo.recording import Recording
 from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag
@@ -10,8 +13,10 @@ from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import DataType
 from bifrost.plc.modbus.address import Area
 from bifrost.plc.sim import Counter, FaultPlan, ModbusTcpServer, RegisterBank, Replay, Sine, Square
+from bifrost.plc.sim.pty import PtyPair, open_pty_pair
+from bifrost.plc.sim.rtu_server import ModbusRtuServer
 
-__all__ = ["oven_bank", "simulated_modbus"]
+__all__ = ["oven_bank", "simulated_modbus", "simulated_modbus_rtu"]
 
 _IDENTIFICATION = {0: "bifrost", 1: "SIM-OVEN", 2: "1.0", 4: "simulated oven"}
 _TAGS = (
@@ -58,6 +63,69 @@ def simulated_modbus(
     )
     scheme = "modbus-rtu-over-tcp" if rtu else "modbus-tcp"
     return SimulatedDevice(server, lambda: _urls(f"{scheme}://{_quoted(host)}:{server.port}", units), _TAGS)
+
+
+def simulated_modbus_rtu(
+    recording: Recording,
+    *,
+    port: str | None,
+    baudrate: int = 19200,
+    parity: Literal["N", "E", "O"] = "E",
+    units: Sequence[int] = (),
+    faults: tuple[int, float] | None = None,
+) -> SimulatedDevice:
+    """Make a device on a serial line.
+
+    Args:
+        recording: the temperature.
+        port: a serial port, which needs the extra ``serial``; None makes a pseudo-terminal, on POSIX systems.
+        baudrate: bits per second.
+        parity: N, E or O.
+        units: unit ids that answer; none: one device answers for every unit.
+        faults: seed and rate of faults; None: no faults.
+
+    Raises:
+        ConfigError: a pseudo-terminal cannot be had.
+    """
+    line = None if port is not None else _pseudo_terminal()
+    path = port or (line.path if line is not None else "")
+    server = ModbusRtuServer(
+        {unit: oven_bank(recording) for unit in units} or oven_bank(recording),
+        path if line is None else line.descriptor,
+        baudrate=baudrate,
+        parity=parity,
+        faults=None if faults is None else FaultPlan.seeded(faults[0], rate=faults[1]),
+        identification=_IDENTIFICATION,
+    )
+    base = f"modbus-rtu://{quote(path, safe='/')}?baudrate={baudrate}&parity={parity}"
+    served = server if line is None else _OnPseudoTerminal(server, line)
+    return SimulatedDevice(served, lambda: [f"{base}&unit={unit}" for unit in units] or [base], _TAGS)
+
+
+class _OnPseudoTerminal:
+    """A server whose line ends with it."""
+
+    def __init__(self, server: ModbusRtuServer, line: PtyPair) -> None:
+        self._server = server
+        self._line = line
+
+    async def __aenter__(self) -> ModbusRtuServer:
+        return await self._server.__aenter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._server.__aexit__(exc_type, exc, traceback)
+        finally:
+            self._line.unplug()
+
+
+def _pseudo_terminal() -> PtyPair:
+    try:
+        return open_pty_pair()
+    except (ImportError, OSError, AttributeError) as error:
+        raise ConfigError(f"no pseudo-terminal here ({error}); name a serial port with --serial") from error
 
 
 def _urls(base: str, units: Sequence[int]) -> list[str]:
