@@ -268,3 +268,88 @@ async def test_a_port_that_is_taken_is_told() -> None:
         done = await bifrost("sim", "modbus", "--port", str(taken.getsockname()[1]), "--seconds", "5")
     assert (done.code, done.out) == (1, "")
     assert "choose another with --port" in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is needed")
+async def test_a_simulated_serial_line_is_read_by_its_url() -> None:
+    """Two units on one bus; a third one is silent, and what is read of it is BAD."""
+    async with simulated("modbus", "--pty", "--units", "1,2") as device:
+        addresses = ["HR1:FLOAT32", "HR23", "HR23{unit=2}", "HR23{unit=9}"]
+        done = await bifrost("read", device.urls[0], *addresses, "--json", "--timeout", "0.3")
+        wrote = await bifrost("write", device.urls[1], "HR23=5", "--verify")
+    assert done.code == 3, done
+    assert [line["quality"] for line in lines(done.out)] == ["GOOD", "GOOD", "GOOD", "BAD"]
+    assert wrote.code == 0, wrote
+
+
+async def test_rtu_over_tcp_is_read_by_its_url() -> None:
+    """The same registers behind another framing."""
+    async with simulated("modbus", "--rtu") as device:
+        done = await bifrost("read", device.urls[0], *device.addresses)
+    assert device.urls[0].startswith("modbus-rtu-over-tcp://")
+    assert done.code == 0, done
+
+
+async def test_a_simulated_logix_controller_is_searched_browsed_read_and_written(tmp_path: Path) -> None:
+    """What browsing writes as a list is what --tags reads."""
+    async with simulated("cip") as device:
+        url = device.urls[0]
+        found = await bifrost("scan", "ethernet-ip", url.partition("://")[2], "--timeout", "0.3", "--json")
+        browsed = await bifrost("browse", url, "--json", "--filter", "program:*")
+        (tmp_path / "tags.csv").write_text((await bifrost("browse", url, "--csv")).out)
+        read = await bifrost("read", url, "--tags", tmp_path / "tags.csv", "--json")
+        offered = await bifrost("read", url, *device.addresses)
+        wrote = await bifrost("write", url, 'Axis={"Position": 2.5, "Homed": false, "Counts": [4, 5, 6]}', "--verify")
+        nothing = await bifrost("read", url, "NoSuchTag", "--json")
+    assert [line["url"] for line in lines(found.out)] == [url]
+    assert [(line["name"], line["datatype"]) for line in lines(browsed.out)] == [("Program:Main.Pressure", "FLOAT32")]
+    values = {line["tag"]: line["value"] for line in lines(read.out)}
+    assert (read.code, offered.code, wrote.code) == (0, 0, 0), (read, offered, wrote)
+    assert values["Axis"] == {"Position": 1.5, "Homed": True, "Counts": [1, 2, 3]}
+    assert values["Recipe"] == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert (nothing.code, lines(nothing.out)[0]["status_name"]) == (3, "BAD_NODE_ID_UNKNOWN")
+
+
+async def test_a_simulated_s7_is_searched_read_and_written() -> None:
+    """Everything that it offers; an address beyond its data block is BAD alone."""
+    async with simulated("s7") as device:
+        url = device.urls[0]
+        found = await bifrost("scan", "s7", url.partition("://")[2].partition("?")[0], "--json")
+        read = await bifrost("read", url, *device.addresses, "DB1.DBW100:INT", "--json")
+        wrote = await bifrost("write", url, "DB2.DBD0:REAL=12.5", "DB2.DBB6:STRING(16)=COLD", "--verify")
+        again = await bifrost("read", url, "DB2.DBD0:REAL", "DB2.DBB6:STRING(16)", "--json")
+    assert (found.code, len(lines(found.out))) == (0, 1), found
+    assert (read.code, wrote.code, again.code) == (3, 0, 0), (read, wrote, again)
+    assert [line["quality"] for line in lines(read.out)] == ["GOOD"] * len(device.addresses) + ["BAD"]
+    assert [line["value"] for line in lines(again.out)] == [12.5, "COLD"]
+
+
+async def test_units_are_searched_only_where_they_are_named(simulated_modbus: Simulated) -> None:
+    """Those that answer are told with their URL; nobody answering is exit code 4."""
+    target = simulated_modbus.urls[0].partition("://")[2].partition("?")[0]
+    found = await bifrost("scan", "modbus-tcp", target, "--units", "1-4", "--rate", "100", "--json")
+    assert [line["unit_id"] for line in lines(found.out)] == [1, 3]
+    assert [line["url"] for line in lines(found.out)] == simulated_modbus.urls
+    none = await bifrost("scan", "modbus-tcp", target, "--units", "5,6", "--rate", "100")
+    assert (none.code, none.out) == (4, "")
+    assert "no modbus-tcp device answered" in none.err
+
+
+async def test_whoever_has_read_enough_may_close_the_pipe(device: ModbusTcpServer) -> None:
+    """As `| head -1` does: the poll ends, without a traceback."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bifrost", "poll", url_of(device), "HR3", "--interval-ms", "5",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(20):
+            assert b"HR3=7" in await process.stdout.readline()
+            process.stdout._transport.close()  # type: ignore[attr-defined]  # a reader has no other way to go
+            err = await process.stderr.read()
+            assert (await process.wait(), err) == (1, b"")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -50,7 +50,7 @@ class SimulatedDevice(msgspec.Struct, frozen=True):
         tags: what to read and write there.
     """
 
-    server: Any
+    server: Server
     urls: Callable[[], Sequence[str]]
     tags: tuple[SimulatedTag, ...]
 
