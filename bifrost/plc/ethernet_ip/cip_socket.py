@@ -193,11 +193,10 @@ class CipSocket:
             why = _STATUS.get(status, "it gave no reason")
             raise FrameRefused(f"the device refused a frame with status 0x{status:02x}: {why}")
         if command == _SEND_UNIT_DATA:
-            if len(frame) < 50:
-                raise ProtocolError(f"expected an answer of at least 50 bytes, got {len(frame)}")
+            _check_item(frame, 44, 6)
             return frame[44:46] == self._sequence and frame[4:8] == self._session
-        if command == _SEND_RR_DATA and len(frame) < 44:
-            raise ProtocolError(f"expected an answer of at least 44 bytes, got {len(frame)}")
+        if command == _SEND_RR_DATA:
+            _check_item(frame, 40, 4)
         return command != _SEND_RR_DATA or frame[4:8] == self._session
 
     def _refuse_severed(self) -> None:
@@ -224,6 +223,14 @@ class CipSocket:
             return _is_readable(sock) and sock.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
+
+
+def _check_item(frame: bytes, start: int, least: int) -> None:
+    """Check the item that carries the answer: it begins at `start`, its length stands before it."""
+    length = int.from_bytes(frame[start - 2 : start], "little")
+    if length < least or len(frame) < start + length:
+        text = f"expected an item of {least} bytes or more, got one of {length} with {len(frame) - start} bytes"
+        raise ProtocolError(text)
 
 
 def _is_readable(sock: socket.socket) -> bool:
