@@ -15,7 +15,7 @@ from enum import IntEnum
 
 from bifrost.core.clock import Clock, SystemClock
 from bifrost.errors import AddressError, CIPFault, ConfigError, DataTypeError
-from bifrost.plc.sim.cip.paths import parse_tag_name
+from bifrost.plc.sim.cip.paths import Logical, Symbolic, parse_tag_name
 from bifrost.plc.sim.cip.symbols import Place, Symbol, find_place
 from bifrost.plc.sim.cip.templates import STRING_82, lay_out, string_structure
 from bifrost.plc.sim.cip.types import (
@@ -219,13 +219,22 @@ class TagStore:
         self._bindings.setdefault(id(place.symbol), []).append(_Binding(place, signal))
 
     def place(self, name: str) -> Place:
-        """Find a tag, an element or a member by its name.
+        """Find a tag, an element or a member by its name; an index into a BOOL array counts BOOLs, not DWORDs.
 
         Raises:
             AddressError: no such tag.
         """
+        segments = parse_tag_name(name)
         try:
-            return find_place(self, parse_tag_name(name))
+            last = segments[-1]
+            if isinstance(last, Logical) and isinstance(segments[-2], Symbolic):
+                array = find_place(self, segments[:-1])
+                if array.type is DWORD and array.whole_array and last.value < 32 * array.count:
+                    start, bit = array.offset + last.value // 8, last.value % 8
+                    return Place(
+                        array.symbol, f"{array.path}[{last.value}]", BOOL, start, 1, whole_array=False, bit=bit
+                    )
+            return find_place(self, segments)
         except CIPFault as exc:
             raise AddressError(f"no tag {name!r}: {exc}") from exc
 

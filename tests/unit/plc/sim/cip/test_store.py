@@ -21,6 +21,7 @@ def test_values_are_put_and_looked_at_by_name() -> None:
     store.define("Outer", {"In": "Inner", "Ins": "Inner[2]", "Name": "Name20", "Flags": "BOOL[32]"})
     store.add("O", "Outer[2]")
     store.add("Grid", "INT[2,3]", [[1, 2, 3], [4, 5, 6]])
+    store.add("Bits", "BOOL[64]")
     store.add("L", "REAL", 1.5, program="Main")
     for name, value in (
         ("O[1].In.X", 2.5),
@@ -28,18 +29,22 @@ def test_values_are_put_and_looked_at_by_name() -> None:
         ("O[1].Name", "pump"),
         ("O[0].Ins[0]", {"X": 0.5, "Ok": True}),
         ("O[0].Flags", [at == 3 for at in range(32)]),
+        ("O[0].Flags[31]", True),
+        ("Bits[33]", True),
         ("Grid[1,2]", 60),
         ("program:main.l", 2.0),
     ):
         store.put(name, value)
         assert store.value(name) == value
+    assert store.value("Bits") == [at == 33 for at in range(64)]
+    assert store.value("O[0].Flags") == [at in (3, 31) for at in range(32)]
     assert store.value("Grid") == [1, 2, 3, 4, 5, 60]
     store.put("O[1].Ins[1].Ok", value=False)
     assert store.value("O[1].Ins[1]") == {"X": 0.0, "Ok": False}
     assert store.write_count == 0
 
 
-@pytest.mark.parametrize("name", ["Nope", "A.B", "A[1]", "S[3]", "S.X", "Program:P.A", "S[0][1]", "Program:Q"])
+@pytest.mark.parametrize("name", ["Nope", "A.B", "A[1]", "S[3]", "S.X", "Program:P.A", "S[0][1]", "Program:Q", "F[32]"])
 def test_a_name_that_leads_nowhere_is_an_address_error(name: str) -> None:
     """The text repeats the name."""
     store = TagStore()
@@ -47,6 +52,7 @@ def test_a_name_that_leads_nowhere_is_an_address_error(name: str) -> None:
     store.add("A", "DINT")
     store.add("S", "Pair[3]")
     store.add("B", "DINT", program="Q")
+    store.add("F", "BOOL[32]")
     with pytest.raises(AddressError):
         store.value(name)
 
