@@ -294,13 +294,18 @@ async def test_a_simulated_logix_controller_is_searched_browsed_read_and_written
     """What browsing writes as a list is what --tags reads."""
     async with simulated("cip") as device:
         url = device.urls[0]
-        found = await bifrost("scan", "ethernet-ip", url.partition("://")[2], "--timeout", "0.3", "--json")
-        browsed = await bifrost("browse", url, "--json", "--filter", "program:*")
-        (tmp_path / "tags.csv").write_text((await bifrost("browse", url, "--csv")).out)
-        read = await bifrost("read", url, "--tags", tmp_path / "tags.csv", "--json")
-        offered = await bifrost("read", url, *device.addresses)
+        found, browsed, listed = await asyncio.gather(
+            bifrost("scan", "ethernet-ip", url.partition("://")[2], "--timeout", "0.3", "--json"),
+            bifrost("browse", url, "--json", "--filter", "program:*"),
+            bifrost("browse", url, "--csv"),
+        )
+        (tmp_path / "tags.csv").write_text(listed.out)
+        read, offered, nothing = await asyncio.gather(
+            bifrost("read", url, "--tags", tmp_path / "tags.csv", "--json"),
+            bifrost("read", url, *device.addresses),
+            bifrost("read", url, "NoSuchTag", "--json"),
+        )
         wrote = await bifrost("write", url, 'Axis={"Position": 2.5, "Homed": false, "Counts": [4, 5, 6]}', "--verify")
-        nothing = await bifrost("read", url, "NoSuchTag", "--json")
     assert [line["url"] for line in lines(found.out)] == [url]
     assert [(line["name"], line["datatype"]) for line in lines(browsed.out)] == [("Program:Main.Pressure", "FLOAT32")]
     values = {line["tag"]: line["value"] for line in lines(read.out)}
@@ -314,8 +319,10 @@ async def test_a_simulated_s7_is_searched_read_and_written() -> None:
     """Everything that it offers; an address beyond its data block is BAD alone."""
     async with simulated("s7") as device:
         url = device.urls[0]
-        found = await bifrost("scan", "s7", url.partition("://")[2].partition("?")[0], "--json")
-        read = await bifrost("read", url, *device.addresses, "DB1.DBW100:INT", "--json")
+        found, read = await asyncio.gather(
+            bifrost("scan", "s7", url.partition("://")[2].partition("?")[0], "--json"),
+            bifrost("read", url, *device.addresses, "DB1.DBW100:INT", "--json"),
+        )
         wrote = await bifrost("write", url, "DB2.DBD0:REAL=12.5", "DB2.DBB6:STRING(16)=COLD", "--verify")
         again = await bifrost("read", url, "DB2.DBD0:REAL", "DB2.DBB6:STRING(16)", "--json")
     assert (found.code, len(lines(found.out))) == (0, 1), found
