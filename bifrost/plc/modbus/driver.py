@@ -14,6 +14,7 @@ from typing import Any
 
 from bifrost._native import ModbusBlock, modbus_frame
 from bifrost.core.clock import Clock
+from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
 from bifrost.errors import (
     BifrostError,
@@ -34,7 +35,7 @@ from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.merging import merge_writes
 from bifrost.plc.modbus.pipelined_link import PipelinedLink
 from bifrost.plc.modbus.plan import ModbusReadPlan
-from bifrost.plc.modbus.repair import Repair, spread
+from bifrost.plc.modbus.repair import Repair, note_undecodable, spread
 from bifrost.plc.modbus.settings import ModbusDeviceSettings
 from bifrost.plc.modbus.sharing import lease_shared
 from bifrost.plc.modbus.units import UnitHealth
@@ -62,6 +63,7 @@ class ModbusDriver(abc.ABC):
         self._writer = Writer(clock, single=settings.write_single, allow_rmw=settings.allow_rmw)
         self._brief = BriefUse(self._reopen, self._give_link) if settings.close_after_poll else None
         self._past: Counter[str] = Counter()
+        self._one_by_one = True  # unless a link with several places is opened
         self._faults = 0
         self._malformed = 0
         self._closed = False
@@ -179,46 +181,80 @@ class ModbusDriver(abc.ABC):
     def read(self, plan: ModbusReadPlan, *, timeout: float) -> Coroutine[Any, Any, Readings]:
         """Read every block of the plan; one block's trouble is not another's."""
         # No coroutine of its own: this is on the way of every read.
-        return self._read(plan, timeout) if self._brief is None else self._read_briefly(self._brief, plan, timeout)
+        if self._brief is None:
+            return self._read(plan, timeout) if self._one_by_one else self._read_windowed(plan, timeout)
+        return self._read_briefly(self._brief, plan, timeout)
 
     async def _read_briefly(self, brief: BriefUse, plan: ModbusReadPlan, timeout: float) -> Readings:
         await brief.begin()
         try:
-            return await self._read(plan, timeout)
+            return await (self._read(plan, timeout) if self._one_by_one else self._read_windowed(plan, timeout))
         finally:
             await brief.end()
 
     async def _read(self, plan: ModbusReadPlan, timeout: float) -> Readings:
         link = self._live()
-        if plan.refused and self._clock.monotonic() >= plan.ask_again_at:
+        values, errors = self._begin(plan)
+        repair: Repair | None = None
+        health, tally = link.health, self._tally
+        for block in plan.blocks:
+            try:
+                if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
+                    spread(errors, block, _silent(block.unit))
+                    continue
+                undecodable = block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
+                if health.troubled:
+                    health.answered(block.unit)
+                else:
+                    health.last_good = block.unit
+                if undecodable is not None:
+                    note_undecodable(errors, undecodable)
+            except BifrostError as error:
+                if repair is None:
+                    repair = self._repair(link, values, errors, timeout)
+                await repair.settle(block, error)
+        if repair is None and not errors and not plan.torn:
+            return Readings(values, self._clock.time_ns())
+        return self._finish(link, plan, values, errors, repair)
+
+    async def _read_windowed(self, plan: ModbusReadPlan, timeout: float) -> Readings:
+        link = self._live()
+        assert isinstance(link, PipelinedLink), "only a pipelined link has more than one place"
+        values, errors = self._begin(plan)
+        repair = self._repair(link, values, errors, timeout)
+        blocks = self._willing(plan, errors, link.health)
+        await read_windowed(link, blocks, values, errors, repair.settle, timeout=timeout, tally=self._tally)
+        return self._finish(link, plan, values, errors, repair)
+
+    def _begin(self, plan: ModbusReadPlan) -> tuple[list[Value], dict[int, BifrostError]]:
+        if not plan.refused:
+            return [None] * plan.total, {}
+        if self._clock.monotonic() >= plan.ask_again_at:
             plan.forget()
-        values: list[Value] = [None] * plan.total
-        errors: dict[int, BifrostError] = dict(plan.refused) if plan.refused else {}
-        if link.max_in_flight > 1 and len(plan.blocks) > 1:
-            repair = await self._read_windowed(link, plan, values, errors, timeout)
-        else:
-            repair = None
-            health, tally = link.health, self._tally
-            for block in plan.blocks:
-                try:
-                    if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
-                        spread(errors, block, _silent(block.unit))
-                        continue
-                    block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
-                    if health.troubled:
-                        health.answered(block.unit)
-                    else:
-                        health.last_good = block.unit
-                except BifrostError as error:
-                    if repair is None:
-                        repair = self._repair(link, values, errors, timeout)
-                    await repair.settle(block, error)
+        return [None] * plan.total, dict(plan.refused)
+
+    def _finish(
+        self,
+        link: Link,
+        plan: ModbusReadPlan,
+        values: list[Value],
+        errors: dict[int, BifrostError],
+        repair: Repair | None,
+    ) -> Readings:
         if repair is not None:
             self._learn(plan, repair)
             if (gone := self._given_up(link, repair.unanswered)) is not None:
                 raise gone
         arrived_ns = self._clock.time_ns()
-        return _with_status(values, errors, arrived_ns) if errors else Readings(values, arrived_ns)
+        if not errors and not plan.torn:
+            return Readings(values, arrived_ns)
+        status = [0] * len(values)
+        for slot in plan.torn:
+            status[slot] = StatusCode.UNCERTAIN
+        for slot, reason in errors.items():
+            values[slot] = None
+            status[slot] = status_of(reason)
+        return Readings(values, arrived_ns, status, errors)
 
     async def write(self, item: WriteItem, *, timeout: float) -> None:
         """Send one write, once."""
@@ -238,21 +274,6 @@ class ModbusDriver(abc.ABC):
         except WriteError as error:
             self._given_up(link, error)
             raise
-
-    async def _read_windowed(
-        self,
-        link: Link,
-        plan: ModbusReadPlan,
-        values: list[Value],
-        errors: dict[int, BifrostError],
-        timeout: float,
-    ) -> Repair:
-        assert isinstance(link, PipelinedLink), "only a pipelined link has more than one place"
-        repair = self._repair(link, values, errors, timeout)
-        await read_windowed(
-            link, self._willing(plan, errors, link.health), values, repair.settle, timeout=timeout, tally=self._tally
-        )
-        return repair
 
     def _willing(
         self, plan: ModbusReadPlan, errors: dict[int, BifrostError], health: UnitHealth
@@ -337,14 +358,6 @@ class ModbusDriver(abc.ABC):
 
 def _silent(unit: int) -> LinkTimeout:
     return LinkTimeout(f"unit {unit} is silent; it is probed from time to time")
-
-
-def _with_status(values: list[Value], errors: dict[int, BifrostError], arrived_ns: int) -> Readings:
-    status = [0] * len(values)
-    for slot, reason in errors.items():
-        values[slot] = None
-        status[slot] = status_of(reason)
-    return Readings(values, arrived_ns, status, errors)
 
 
 def _ignore(error: BifrostError) -> None:

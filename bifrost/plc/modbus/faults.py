@@ -6,7 +6,15 @@ Obeys: V1.1b3 section 7 (exception codes), OPC 10000-8 section 7.3.2 (status cod
 from __future__ import annotations
 
 from bifrost.core.quality import StatusCode
-from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
+from bifrost.errors import (
+    BifrostError,
+    ConfigError,
+    DataTypeError,
+    LinkTimeout,
+    ModbusFault,
+    NotConnected,
+    ProtocolError,
+)
 
 __all__ = ["BUSY_CODES", "REFUSED_CODES", "status_of"]
 
@@ -25,18 +33,17 @@ _OF_CODE = {
     10: StatusCode.BAD_NO_COMMUNICATION,
     11: StatusCode.BAD_NO_COMMUNICATION,
 }
+_OF_KIND = (  # the first that fits
+    (DataTypeError, StatusCode.BAD_DECODING_ERROR),
+    (ConfigError, StatusCode.BAD_NOT_READABLE),
+    (LinkTimeout, StatusCode.BAD_TIMEOUT),
+    (NotConnected, StatusCode.BAD_NOT_CONNECTED),
+    (ProtocolError, StatusCode.BAD_COMMUNICATION_ERROR),
+)
 
 
 def status_of(error: BifrostError) -> StatusCode:
     """Tell the OPC UA status code for what went wrong."""
     if isinstance(error, ModbusFault):
         return _OF_CODE.get(error.code, StatusCode.BAD_DEVICE_FAILURE)
-    if isinstance(error, LinkTimeout):
-        return StatusCode.BAD_TIMEOUT
-    if isinstance(error, NotConnected):
-        return StatusCode.BAD_NOT_CONNECTED
-    if isinstance(error, ConfigError):
-        return StatusCode.BAD_NOT_READABLE
-    if isinstance(error, ProtocolError):
-        return StatusCode.BAD_COMMUNICATION_ERROR
-    return StatusCode.BAD
+    return next((status for kind, status in _OF_KIND if isinstance(error, kind)), StatusCode.BAD)

@@ -44,6 +44,7 @@ class ModbusReadPlan:
         refused: for each slot that is not asked for, or not any more, why: what the device said, or that its unit is
             0, the broadcast, which nobody answers.
         wide: slots of UINT64, which may not fit 64 bits with a sign.
+        torn: slots of values wider than one request may be, whose parts may be of different age.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class ModbusReadPlan:
         "refused",
         "slots",
         "tags",
+        "torn",
         "total",
         "wide",
     )
@@ -74,6 +76,7 @@ class ModbusReadPlan:
         plan = ModbusPlan(self._fields, **limits, refused=self._unreadable)
         self.slots: list[int] = plan.slots
         self.total: int = plan.total
+        self.torn: list[int] = plan.torn
         self.blocks: list[ModbusBlock] = plan.blocks
         self.refused: dict[int, BifrostError] = dict.fromkeys(plan.refused, _UNREADABLE) if self._unreadable else {}
         self.wide = [
@@ -97,6 +100,7 @@ class ModbusReadPlan:
         refused = [*self._refusals, *self._unreadable]
         plan = ModbusPlan(self._fields, **self._limits, refused=refused, barriers=self._barriers)
         self.blocks = plan.blocks
+        self.torn = plan.torn
         said: dict[tuple[int, int, int], BifrostError] = {
             (unit, function, at): fault
             for (unit, function, start, stop), fault in self._refusals.items()

@@ -7,15 +7,16 @@ time. Obeys: V1.1b3 section 7.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from bifrost._native import ModbusBlock
 from bifrost.core.clock import Clock
 from bifrost.core.value import Value
-from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected
+from bifrost.errors import BifrostError, DataTypeError, LinkTimeout, ModbusFault, NotConnected
 from bifrost.plc.modbus.exchanging import Link, Tally
 from bifrost.plc.modbus.faults import BUSY_CODES, REFUSED_CODES
 
-__all__ = ["Repair", "spread"]
+__all__ = ["Repair", "note_undecodable", "spread"]
 
 _BUSY_WAITS = (0.02, 0.1, 0.5)  # seconds; the last one again and again
 
@@ -23,6 +24,12 @@ _BUSY_WAITS = (0.02, 0.1, 0.5)  # seconds; the last one again and again
 def spread(errors: dict[int, BifrostError], block: ModbusBlock, error: BifrostError) -> None:
     """Note one error for every value of a block."""
     errors.update(dict.fromkeys(block.slots(), error))
+
+
+def note_undecodable(errors: dict[int, BifrostError], undecodable: Iterable[tuple[int, str]]) -> None:
+    """Note the values whose bits are none of their type, such as a BCD digit above 9."""
+    for slot, text in undecodable:
+        errors[slot] = DataTypeError(text)
 
 
 class Repair:
@@ -92,9 +99,12 @@ class Repair:
 
     async def _ask(self, block: ModbusBlock) -> BifrostError | None:
         try:
-            block.decode(await self._link.exchange(block.frame, block.unit, self._timeout, self._tally), self._values)
+            answer = await self._link.exchange(block.frame, block.unit, self._timeout, self._tally)
+            undecodable = block.decode(answer, self._values)
         except BifrostError as error:
             return error
+        if undecodable is not None:
+            note_undecodable(self._errors, undecodable)
         self._health.answered(block.unit)
         return None
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bifrost.core.settings import Problem
-from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder
 from bifrost.plc.modbus.plan import ReadLimits
 from bifrost.plc.modbus.pymodbus_options import engine_problems
@@ -28,7 +27,7 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
         byte_order: order of tags that name none; default ABCD.
         max_gap: unwanted registers that are read to save a request, 0 to 124; default 8.
         max_gap_bits: the same for coils and discrete inputs, 0 to 1999; default 64.
-        max_registers: registers in one request, 1 to 125.
+        max_registers: registers in one request, 1 to 125. A value that takes more is read in parts, and UNCERTAIN.
         max_bits: bits in one request, 1 to 2000.
         probe_interval: seconds between two attempts to reach a unit that is silent while others answer; default 5.
         max_write_registers: registers in one write, 1 to 123; default 123.
@@ -116,20 +115,6 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
             value = getattr(self, key)
             if not least <= value <= most:
                 yield Problem((key,), f"expected {key} from {least:g} to {most:g} seconds, got {value:g}")
-        yield from self._too_wide()
-
-    def _too_wide(self) -> Iterable[Problem]:
-        for index, settings in enumerate(self.tags):
-            try:
-                tag = settings.tag(self.protocol)
-            except ConfigError:
-                continue  # reported by the base class
-            from bifrost.plc.modbus.address import words_of
-
-            words = words_of(tag.resolved.datatype, tag.resolved.length)
-            if words > self.max_registers:
-                text = f"one value takes {words} registers, but max_registers is {self.max_registers}"
-                yield Problem(("tags", index), text)
 
 
 class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ class ModbusTcpDriver(ModbusDriver):
     def __init__(self, settings: ModbusSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._tcp = settings
+        self._one_by_one = settings.max_in_flight == 1
 
     def _place(self) -> Hashable:
         return "tcp", self._tcp.host.lower(), self._tcp.port

@@ -14,6 +14,7 @@ from bifrost.core.value import Value
 from bifrost.errors import BifrostError
 from bifrost.plc.modbus.exchanging import Tally
 from bifrost.plc.modbus.pipelined_link import PipelinedLink
+from bifrost.plc.modbus.repair import note_undecodable
 
 __all__ = ["read_windowed"]
 
@@ -22,6 +23,7 @@ async def read_windowed(
     link: PipelinedLink,
     blocks: Iterable[ModbusBlock],
     values: list[Value],
+    errors: dict[int, BifrostError],
     settle: Callable[[ModbusBlock, BifrostError], Awaitable[None]],
     *,
     timeout: float,
@@ -33,6 +35,7 @@ async def read_windowed(
         link: the link.
         blocks: what to ask for; taken one by one, each when there is a place for it.
         values: where they go.
+        errors: where values go that are none of their type.
         settle: takes care of a block that failed.
         timeout: seconds from sending to the answer, for each.
         tally: counts for the user who asks.
@@ -42,10 +45,12 @@ async def read_windowed(
     async def finish_oldest() -> None:
         block, answer = window.popleft()
         try:
-            block.decode(await answer, values)
+            undecodable = block.decode(await answer, values)
         except BifrostError as error:
             await settle(block, error)
         else:
+            if undecodable is not None:
+                note_undecodable(errors, undecodable)
             link.health.answered(block.unit)
 
     try:

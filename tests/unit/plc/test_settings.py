@@ -34,12 +34,12 @@ def test_all_problems_are_named_with_their_place() -> None:
         host=" ",
         port=0,
         unit_id=256,
-        max_registers=1,
+        max_registers=0,
         timeout=0,
         source_time="clock",
         tags=[
             TagSettings(name="a", address=50001),
-            TagSettings(name="b", address="HR1:FLOAT32"),
+            TagSettings(name="b", address="HR1:FLOAT31"),
             TagSettings(name="b", address=40003),
         ],
     )
