@@ -97,6 +97,17 @@ class ModbusDevice:
         self.faults = faults
         self.counters = ServerCounters()
 
+    def bank(self, unit: int) -> RegisterBank:
+        """The bank that answers for a unit.
+
+        Raises:
+            ConfigError: none does.
+        """
+        bank = self._units.get(unit, self._any_unit)
+        if bank is None:
+            raise ConfigError(f"there is no unit {unit}")
+        return bank
+
     def drop_clients(self, *, reset: bool = True) -> None:
         """End every link at once, by RST or by FIN where there is such a thing."""
         for session in list(self._sessions):

@@ -173,6 +173,7 @@ _DISTURBANCES: dict[Fault, Callable[[Injection, _Answer], list[Action]]] = {
     Fault.NOISE_BEFORE: lambda how, answer: [Send((how.noise or b"\0\xff") + answer.frame)],
     Fault.NOISE_AFTER: lambda how, answer: [Send(answer.frame + (how.noise or b"\0\xff"))],
     Fault.ECHO: lambda _how, answer: [Send(answer.request + answer.frame)],
+    Fault.ECHO_ONLY: lambda _how, answer: [Send(answer.request)],
     Fault.GAP: _gap,
     Fault.SLOW_BYTES: lambda how, answer: _single_bytes(answer.frame, how.seconds),
     Fault.FIN: lambda _how, _answer: [Drop(reset=False)],

@@ -73,6 +73,8 @@ class Fault(StrEnum):
     """`noise` behind the answer, in one piece with it."""
     ECHO = "echo"
     """The request itself comes back before the answer: what two-wire adapters without echo suppression do."""
+    ECHO_ONLY = "echo_only"
+    """The request itself comes back, and no answer: such an adapter with a device that is off."""
     GAP = "gap"
     """A pause of `seconds` after the first `cut` bytes of the answer."""
     SLOW_BYTES = "slow_bytes"
@@ -119,6 +121,7 @@ _FRAMINGS = {
     Fault.NOISE_BEFORE: _RTU_ONLY,
     Fault.NOISE_AFTER: _RTU_ONLY,
     Fault.ECHO: _RTU_ONLY,
+    Fault.ECHO_ONLY: _RTU_ONLY,
     Fault.FIN: _CONNECTED,
     Fault.RST: _CONNECTED,
 }
