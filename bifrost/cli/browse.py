@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import add_link_options, linked, run_with_device
-from bifrost.cli.output import counted, print_columns
+from bifrost.cli.output import HelpWithExamples, counted, print_columns
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import BrowsedTag
@@ -34,7 +34,7 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
   bifrost browse ethernet-ip://192.0.2.9
   bifrost browse ethernet-ip://192.0.2.9 --filter 'Program:Main.*' --json
   bifrost browse ethernet-ip://192.0.2.9 --filter '*speed*' --csv > tags.csv""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpWithExamples,
     )
     add_link_options(parser)
     parser.add_argument(

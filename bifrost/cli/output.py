@@ -12,9 +12,27 @@ import msgspec
 from bifrost.errors import ConfigError
 from bifrost.gateway.control.address import ControlAddress
 
-__all__ = ["add_gateway_options", "counted", "device_rows", "gateway_address", "print_columns", "print_json", "shown"]
+__all__ = [
+    "HelpWithExamples",
+    "add_gateway_options",
+    "counted",
+    "device_rows",
+    "gateway_address",
+    "print_columns",
+    "print_json",
+    "shown",
+]
 
 _LONGEST_TIMEOUT: Final = 86_400
+
+
+class HelpWithExamples(argparse.HelpFormatter):
+    """Help that leaves the lines of a list of examples as they are, and wraps all other text."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return "\n".join(f"{indent}{line}" for line in text.splitlines())
+        return super()._fill_text(text, width, indent)
 
 
 def counted(count: int, nouns: str) -> str:

@@ -14,7 +14,7 @@ from bifrost.cli.asked_tags import add_tag_options, asked_tags
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import iso_time, json_line, plain, status_name
 from bifrost.cli.link import add_link_options, opened, run_with_device
-from bifrost.cli.output import shown
+from bifrost.cli.output import HelpWithExamples, shown
 from bifrost.core.quality import Quality
 from bifrost.plc.connection import PLCConnection
 from bifrost.plc.datatypes import Tag
@@ -39,7 +39,7 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
   bifrost poll modbus-tcp://192.0.2.7 HR1:FLOAT32 level=HR3 --interval-ms 100
   bifrost poll modbus-tcp://192.0.2.7 --tags tags.csv --on-change --json | jq .values
   bifrost poll s7://192.0.2.8 DB1.DBD4:REAL --count 10""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpWithExamples,
     )
     add_link_options(parser)
     parser.add_argument(

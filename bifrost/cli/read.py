@@ -9,7 +9,7 @@ from bifrost.cli.asked_tags import add_tag_options, asked_tags
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line, reading_object, status_name
 from bifrost.cli.link import add_link_options, linked, run_with_device
-from bifrost.cli.output import print_columns, shown
+from bifrost.cli.output import HelpWithExamples, print_columns, shown
 from bifrost.core.quality import Quality
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.readings import TagReadings
@@ -32,7 +32,7 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
   bifrost read 's7://192.0.2.8?rack=0&slot=1' DB1.DBD4:REAL M10.3 --json
   bifrost read ethernet-ip://192.0.2.9 Program:Main.Speed 'Recipe[3]'
   bifrost read modbus-tcp://192.0.2.7 --tags tags.csv""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpWithExamples,
     )
     add_link_options(parser)
     parser.add_argument(

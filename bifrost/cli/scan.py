@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import run_with_device
-from bifrost.cli.output import print_columns
+from bifrost.cli.output import HelpWithExamples, print_columns
 from bifrost.errors import ConfigError
 from bifrost.plc.discovery import FoundDevice, discover, search_options
 
@@ -35,7 +35,7 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
   bifrost scan ethernet-ip 192.0.2.255
   bifrost scan s7 192.0.2.8
   bifrost scan modbus-tcp 192.0.2.7 --units 1-32 --json""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpWithExamples,
     )
     parser.add_argument("protocol", metavar="PROTOCOL", help="such as ethernet-ip, s7, modbus-tcp")
     parser.add_argument("target", metavar="TARGET", help="a host, or a broadcast address of EtherNet/IP")

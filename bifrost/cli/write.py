@@ -10,7 +10,7 @@ from bifrost.cli.asked_tags import add_tag_options, asked_writes
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import add_link_options, linked, run_with_device
-from bifrost.cli.output import print_columns, shown
+from bifrost.cli.output import HelpWithExamples, print_columns, shown
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.writes import WriteResults
 
@@ -31,7 +31,7 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
   bifrost write modbus-tcp://192.0.2.7 HR1=42 HR3:FLOAT32=21.5 C1=on
   bifrost write modbus-tcp://192.0.2.7 'HR10[3]=1,2,3' 'HR20:STRING(8)=OVEN 1' --verify
   bifrost write ethernet-ip://192.0.2.9 'Recipe={"speed": 5, "hot": true}'""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpWithExamples,
     )
     add_link_options(parser)
     parser.add_argument(
