@@ -86,7 +86,7 @@ async def test_a_connection_gets_over_every_fault_by_itself(fault: Fault) -> Non
         PLCConnection("s7", host="127.0.0.1", port=target.port, timeout=_TIMEOUT, backoff_min=0.05) as plc,
     ):
         assert await plc.read(_SPEED) == 20.5
-        target.faults = FaultPlan.script(_injection(fault))
+        target.faults = FaultPlan.script(_injection(fault, code=0x01))  # a code that is not remembered
         await plc.read_tags([_SPEED])
 
         async with asyncio.timeout(2.0):
