@@ -273,7 +273,7 @@ class EtherNetIPDriver:
 
     def _refresh(self, thread: WatchedThread, link: _Link, timeout: float) -> None:
         """Get the list of tags again: it no longer fits. Once in a while, since something may never fit."""
-        if self._settings.init_tags == "off" or self._refreshing is not None:
+        if self._settings.init_tags == "off" or self._listless or self._refreshing is not None:
             return
         if link.session.seconds_since_upload < _REFRESH:
             return

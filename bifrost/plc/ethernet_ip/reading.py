@@ -280,10 +280,9 @@ class TagReader:
         if layout is None:
             if handle == _LOGIX_STRING or address.datatype is DataType.STRING:
                 return list(_texts(body, address.count))
-            self._session.stale = self._table is not None
-            raise DataTypeError(
-                f"the layout of {name} is not known; let init_tags be 'auto' or 'lazy', or read members"
-            )
+            self._session.stale = True
+            hint = "let init_tags be 'auto' or 'lazy', or read its members"
+            raise DataTypeError(f"the layout of {name} is not known; {hint}")
         is_text = layout.room is not None
         if address.datatype is not DataType.AUTO and is_text != (address.datatype is DataType.STRING):
             raise DataTypeError(f"the tag is declared {address.datatype}, the controller has a {name}")

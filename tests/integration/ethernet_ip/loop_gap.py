@@ -1,0 +1,60 @@
+"""How long the event loop stood still: a task that wakes every millisecond and looks how late it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+__all__ = ["LoopGap", "loop_gap"]
+
+_STEP = 0.001
+
+
+class LoopGap:
+    """What was measured.
+
+    Attributes:
+        longest: seconds between two turns of the loop, the step and the time that other processes took left out.
+        turns: how often it was looked.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.turns = 0
+
+
+@asynccontextmanager
+async def loop_gap() -> AsyncIterator[LoopGap]:
+    """Measure for the length of a block."""
+    gap = LoopGap()
+    ticker = asyncio.create_task(_tick(gap))
+    await asyncio.sleep(0.01)
+    gap.longest = 0.0
+    try:
+        yield gap
+        await asyncio.sleep(0.005)
+    finally:
+        ticker.cancel()
+        await asyncio.wait([ticker])
+
+
+async def _tick(gap: LoopGap) -> None:
+    while True:
+        began, waited = time.perf_counter(), _waited_for_a_core()
+        await asyncio.sleep(_STEP)
+        late = time.perf_counter() - began - _STEP
+        gap.longest = max(gap.longest, late - (_waited_for_a_core() - waited))
+        gap.turns += 1
+
+
+def _waited_for_a_core() -> float:
+    """Seconds for which this thread could have run, but other processes had the cores; 0 where nobody counts them."""
+    try:
+        with open("/proc/thread-self/schedstat") as counts:  # noqa: PTH123 - as quick as it can be
+            return int(counts.read().split()[1]) / 1e9
+    except OSError:
+        assert os.name != "posix" or not os.path.exists("/proc/thread-self"), "the kernel counts no waits"  # noqa: PTH110
+        return 0.0
