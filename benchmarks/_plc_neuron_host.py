@@ -1,7 +1,8 @@
 """The process under test of the crowd of devices: 500 supervised device actors, one sink, nothing else.
 
-In: how many devices, their interval, how long. Out: what it cost and how punctual it was, as JSON. The simulators run
-in another process, which this one starts.
+In: how many devices, their interval, how long, how often some die. Out: what it cost and how punctual it was, as JSON:
+first of the steady stretch, then of each with dead devices and of each after they came back, in turn. The simulators
+run in another process, which this one starts.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ __all__ = ["Stretch", "main"]
 
 _SETTLE = 5.0
 """Seconds after a change until what follows counts as steady."""
-_SETTLE_DEAD = 15.0
+_SETTLE_DEAD = 10.0
 """The same after devices died: by then their links were given up."""
+_SETTLE_REVIVED = 20.0
+"""The same after they came back: by then the longest pause between two attempts to connect is over."""
 _STOP = 30.0
 _SLICES = 6
 
@@ -109,11 +112,15 @@ class _Site:
                 self._refs.append(await devices.start_child(device_spec(connect, name=name, outputs=[sink])))
             await asyncio.sleep(_SETTLE)
             await self._measure(options.seconds, alive=len(self._refs))
-            if options.dead_seconds:
-                half = options.dead // 2
-                self._plant.kill_devices(options.dead - half, half)
+            # In turn, so that a busy machine hurts both alike; always the same devices are looked at.
+            others = len(self._refs) - options.dead
+            for _ in range(options.cycles):
+                self._plant.kill_devices(options.dead - options.dead // 2, options.dead // 2)
                 await asyncio.sleep(_SETTLE_DEAD)
-                await self._measure(options.dead_seconds, alive=len(self._refs) - options.dead)
+                await self._measure(options.cycle_seconds, alive=others)
+                self._plant.revive_devices()
+                await asyncio.sleep(_SETTLE_REVIVED)
+                await self._measure(options.cycle_seconds, alive=others)
 
     async def _measure(self, seconds: float, *, alive: int) -> None:
         overruns = await self._overruns(alive)
@@ -190,7 +197,8 @@ def main() -> None:
     parser.add_argument("--interval-ms", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--dead", type=int, default=0)
-    parser.add_argument("--dead-seconds", type=float, default=0.0)
+    parser.add_argument("--cycles", type=int, default=0)
+    parser.add_argument("--cycle-seconds", type=float, default=0.0)
     options = parser.parse_args()
     with PlcPlant(options.devices) as plant:
         site = _Site(options, plant)

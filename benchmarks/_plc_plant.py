@@ -1,7 +1,7 @@
 """Many simulated Modbus TCP devices in a process of their own, which notes when each poll reached each of them.
 
-In: how many devices; the word ``die``. Out: their ports, and at the end the times of every request. Told to die, some
-devices refuse connections from then on, and some take them and say nothing any more.
+In: how many devices, which of them die and live again. Out: their ports, and at the end the times of every request.
+Some of the dead refuse connections from then on, the others take them and say nothing any more.
 """
 
 from __future__ import annotations
@@ -69,15 +69,22 @@ class PlcPlant:
 
     def kill_devices(self, refusing: int, silent: int) -> None:
         """Let the last devices die: so many of them refuse connections, so many others take them and say nothing."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{refusing} {silent}\n")
-        self._process.stdin.flush()
+        self._order(f"{refusing} {silent}")
+
+    def revive_devices(self) -> None:
+        """Let all of them live again, on their old ports."""
+        self._order("0 0")
 
     def finish(self) -> list[list[int]]:
         """End it; for each device the times at which requests came, by the monotonic clock, in ns."""
         out, _ = self._process.communicate(timeout=_ANSWER)
         polls: list[list[int]] = json.loads(out)
         return polls
+
+    def _order(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n")
+        self._process.stdin.flush()
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -118,14 +125,20 @@ async def _serve(count: int) -> None:
         servers = [await stack.enter_async_context(ModbusTcpServer(device.bank)) for device in devices]
         print(json.dumps([server.port for server in servers]), flush=True)
         threading.Thread(target=_take_orders, args=(loop, orders), daemon=True).start()
+        dead: list[ModbusTcpServer] = []
+        mutes: list[asyncio.Server] = []
         while order := await orders.get():
             refusing, silent = (int(word) for word in order.split())
-            dying = servers[count - refusing - silent :]
-            for server in dying:
+            for mute in mutes:
+                mute.close()
+            for server in dead:
+                await server.start()
+            dead = servers[count - refusing - silent :]
+            for server in dead:
                 await server.stop(reset=True)
-            for server in dying[refusing:]:
-                mute = await loop.create_server(asyncio.Protocol, server.host, server.port)
-                stack.callback(mute.close)
+            mutes = [await loop.create_server(asyncio.Protocol, it.host, it.port) for it in dead[refusing:]]
+        for mute in mutes:
+            mute.close()
     print(json.dumps([device.polls for device in devices]), flush=True)
 
 
