@@ -15,7 +15,7 @@ import pytest
 
 __all__ = ["VERSIONS", "missing_for_node", "need_node", "node_environment", "node_process"]
 
-VERSIONS = {"modbus-serial": "8.0.25", "nodes7": "0.3.18"}
+VERSIONS = {"modbus-serial": "8.0.25", "nodes7": "0.3.18", "st-ethernet-ip": "2.7.5"}
 """What the tests were written against; another version is another partner."""
 
 _INSTALL_SECONDS = 100.0

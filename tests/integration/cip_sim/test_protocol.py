@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import struct
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bifrost.errors import ConfigError
-from bifrost.plc.sim.cip import LogixTarget, OpeningRules, TagStore
+from bifrost.plc.sim.cip import LOGIX, LogixTarget, OpeningRules, TagStore
 from bifrost.plc.sim.cip.encapsulation import Frame, Item, decode_items, encode_items
 from tests.integration.cip_sim.raw_client import opening, raw_client, symbol
 from tests.integration.waiting import until
@@ -314,6 +315,9 @@ def test_options_that_make_no_sense_are_refused() -> None:
         LogixTarget(store(), host="localhost")
     with pytest.raises(ConfigError, match="turn_away"):
         LogixTarget(store(), turn_away="laugh")
+    for wrong in ({"product_name": ""}, {"serial": -1}, {"vendor": 65536}, {"revision": (300, 1)}):
+        with pytest.raises(ConfigError, match="expected"):
+            dataclasses.replace(LOGIX, **wrong)
 
 
 async def test_nothing_is_left_behind() -> None:
@@ -323,6 +327,9 @@ async def test_nothing_is_left_behind() -> None:
         clients = [await asyncio.open_connection("127.0.0.1", target.port) for _ in range(5)]
         await until(lambda: target.clients == 5)
     assert target.clients == 0
+    # Both ports are free at once.
+    async with target:
+        assert target.clients == 0
     for _, writer in clients:
         writer.close()
         await writer.wait_closed()

@@ -39,6 +39,9 @@ class Identity:
         serial: 32 bits.
         vendor: 1 is Rockwell Automation, whose dialect of CIP this is.
         device_type: 14 is a programmable logic controller.
+
+    Raises:
+        ConfigError: an attribute that its field on the wire cannot hold.
     """
 
     product_name: str = "1756-L83E/B"
@@ -51,6 +54,11 @@ class Identity:
     def __post_init__(self) -> None:
         if not (self.product_name.isascii() and 1 <= len(self.product_name) <= 32):
             raise ConfigError(f"product_name: expected 1 to 32 ASCII characters, got {self.product_name!r}")
+        words = (self.product_code, self.vendor, self.device_type)
+        if not (all(0 <= one <= 0xFFFF for one in words) and 0 <= self.serial <= 0xFFFF_FFFF):
+            raise ConfigError(f"expected 16 bits of code, vendor and type and 32 of serial, got {words}, {self.serial}")
+        if not all(0 <= one <= 0xFF for one in self.revision):
+            raise ConfigError(f"revision: expected major and minor within 0..255, got {self.revision!r}")
 
     def attributes(self, keyswitch: Keyswitch) -> dict[int, bytes]:
         """Return the seven attributes of the instance by number."""

@@ -112,7 +112,7 @@ class LogixTarget:
         self._max_clients = max_clients
         self._turn_away = turn_away
         self._server: asyncio.Server | None = None
-        self._datagrams: asyncio.DatagramTransport | None = None
+        self._discovery: _Discovery | None = None
         self._sessions: set[Session] = set()
         self._next_handle = 0x0100_0001
         self._idle = asyncio.Event()
@@ -132,7 +132,9 @@ class LogixTarget:
             port = server.sockets[0].getsockname()[1]
             if self._udp:
                 try:
-                    made = await loop.create_datagram_endpoint(lambda: _Discovery(self), (self.host, port))
+                    self._discovery = (
+                        await loop.create_datagram_endpoint(lambda: _Discovery(self), (self.host, port))
+                    )[1]
                 except OSError:
                     server.close()
                     await server.wait_closed()
@@ -140,7 +142,6 @@ class LogixTarget:
                     if wanted or not left:
                         raise
                     continue
-                self._datagrams = made[0]
             self._server, self.port = server, port
             return
 
@@ -155,15 +156,15 @@ class LogixTarget:
             LinkTimeout: a connection was still open at the deadline.
         """
         server, self._server = self._server, None
-        datagrams, self._datagrams = self._datagrams, None
-        if datagrams is not None:
-            datagrams.close()
+        discovery, self._discovery = self._discovery, None
         if server is None:
             return
         server.close()
         self.drop_clients(reset=reset)
         try:
             async with asyncio.timeout(timeout):
+                if discovery is not None:
+                    await discovery.close()
                 await self._idle.wait()
                 await server.wait_closed()
         except TimeoutError as exc:
@@ -265,9 +266,14 @@ class _Discovery(asyncio.DatagramProtocol):
     def __init__(self, target: LogixTarget) -> None:
         self._target = target
         self._transport: asyncio.DatagramTransport | None = None
+        self._ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a datagram endpoint makes no other
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._ended.set()
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self._target.counters.datagrams += 1
@@ -275,3 +281,9 @@ class _Discovery(asyncio.DatagramProtocol):
             answer = self._target.listing(Frame.decode(data))
             if answer is not None and self._transport is not None:
                 self._transport.sendto(answer.encode(), addr)
+
+    async def close(self) -> None:
+        """Give the port back; the caller sets the deadline."""
+        if self._transport is not None:
+            self._transport.close()
+        await self._ended.wait()
