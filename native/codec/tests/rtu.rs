@@ -371,3 +371,16 @@ fn a_broken_answer_counts_once() {
     framer.expect(1, &[3, 0, 0, 0, 3]);
     assert_eq!(framer.counters().noise_bytes, 11);
 }
+
+/// A request for more than an answer can hold does not make the framer wait for such an answer.
+#[test]
+fn no_answer_is_longer_than_a_frame() {
+    let mut framer = RtuFramer::new(false);
+    framer.expect(7, &[2, 0, 0, 0xff, 0xff]);
+    let mut found = Vec::new();
+    for _ in 0..100 {
+        framer.feed(&[7, 2, 3, 0xff, 0xff, 0xff], &mut found);
+        assert!(framer.pending() <= 256);
+    }
+    assert!(found.is_empty());
+}

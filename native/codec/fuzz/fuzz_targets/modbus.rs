@@ -1,8 +1,8 @@
-//! Any bytes through the framer, then every frame through both sides of the codec.
+//! Any bytes through the MBAP framer, then every frame through both sides of the codec.
 #![no_main]
 
 use bifrost_codec::modbus::{
-    Answer, AnswerError, Area, ByteOrder, Field, Framer, Kind, Limits, Plan, Request,
+    Answer, AnswerError, Area, ByteOrder, DeviceId, Field, Framer, Kind, Limits, Plan, Request,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -17,23 +17,34 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
     }
-    let field = Field {
+    let field = |address, kind, count| Field {
         unit: 1,
         area: Area::HoldingRegister,
-        address: 3,
-        kind: Kind::Text(7),
+        address,
+        kind,
         order: ByteOrder::Badc,
-        count: 2,
+        count,
         bit: None,
     };
-    let plan = Plan::new(vec![field], Limits::default(), &[], &[]).expect("a good field");
+    let fields = vec![
+        field(3, Kind::Text(7), 2),
+        field(11, Kind::Bcd32, 3),
+        field(17, Kind::Bytes(300), 1),
+    ];
+    let plan = Plan::new(fields, Limits::default(), &[], &[]).expect("good fields");
     for frame in frames {
         if let Ok(request) = Request::decode(&frame.pdu) {
             assert_eq!(request.encode().as_deref(), Ok(&frame.pdu[..]));
         }
         let _ = Answer::decode(&frame.pdu, stream);
+        let _ = Answer::decode(stream, &frame.pdu);
+        if let Ok(answer) = DeviceId::decode(&frame.pdu) {
+            let bytes: usize = answer.objects.iter().map(|(_, text)| text.len() + 2).sum();
+            assert_eq!(bytes + 7, frame.pdu.len());
+        }
         for block in plan.blocks() {
             let _ = block.decode(&frame.pdu, |_, _| Ok::<(), AnswerError>(()));
+            let _ = block.whole(&frame.pdu);
         }
     }
 });

@@ -70,9 +70,11 @@ impl Expected {
     /// Takes the answer to a request apart; None if there is none to be waited for.
     fn to(unit: u8, request: &[u8]) -> Option<Self> {
         let function = *request.first()?;
-        let count = expected_bytes(request);
+        let count = expected_bytes(request)
+            .and_then(|count| u8::try_from(count).ok())
+            .filter(|count| usize::from(*count) + EXCEPTION <= LONGEST);
         let length = match (count, function) {
-            (Some(count), _) => Some(count + EXCEPTION),
+            (Some(count), _) => Some(usize::from(count) + EXCEPTION),
             (None, 5 | 6 | 15 | 16) => Some(8),
             (None, 22) => Some(10),
             (None, _) => None,
@@ -81,7 +83,7 @@ impl Expected {
             unit,
             function,
             length,
-            count: count.and_then(|count| u8::try_from(count).ok()),
+            count,
         })
     }
 
