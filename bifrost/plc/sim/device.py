@@ -12,8 +12,10 @@ import dataclasses
 from collections.abc import Mapping
 
 from bifrost._native import (
+    ModbusRequest,
     modbus_decode_request,
     modbus_encode_bits,
+    modbus_encode_device_id,
     modbus_encode_exception,
     modbus_encode_registers,
     modbus_encode_write,
@@ -23,7 +25,7 @@ from bifrost.plc.modbus.address import Area
 from bifrost.plc.sim.bank import RegisterBank
 from bifrost.plc.sim.faults import FaultPlan, Injection
 from bifrost.plc.sim.framing import Framing
-from bifrost.plc.sim.identification import Identification, read_identification
+from bifrost.plc.sim.identification import Identification
 from bifrost.plc.sim.session import Session
 
 __all__ = ["ModbusDevice", "ServerCounters"]
@@ -31,7 +33,6 @@ __all__ = ["ModbusDevice", "ServerCounters"]
 _READS = {area.function: area for area in Area}
 _WRITES = {5: Area.COIL, 6: Area.HOLDING, 15: Area.COIL, 16: Area.HOLDING}
 _NO_SUCH_FUNCTION = 1
-_WRONG_VALUE = 3
 _NO_SUCH_UNIT = 11
 
 
@@ -170,24 +171,27 @@ class ModbusDevice:
 
     def _answer(self, bank: RegisterBank, pdu: bytes) -> bytes:
         try:
-            if pdu[0] == 22:
-                return _mask(bank, pdu)
-            if pdu[0] == 23:
-                return _write_and_read(bank, pdu)
-            if pdu[0] == 43:
-                return self._identify(pdu)
-            return _read_or_write(bank, pdu)
+            request = modbus_decode_request(pdu)
+            match request.function:
+                case 22:
+                    return _mask(bank, request)
+                case 23:
+                    return _write_and_read(bank, request)
+                case 43:
+                    return self._identify(request)
+                case _:
+                    return _read_or_write(bank, request)
         except ModbusFault as fault:
             return self.refuse(pdu, fault.code)
 
-    def _identify(self, pdu: bytes) -> bytes:
-        if self._identification is None:
+    def _identify(self, request: ModbusRequest) -> bytes:
+        known = self._identification
+        if known is None:
             raise ModbusFault("this device does not identify itself", code=_NO_SUCH_FUNCTION)
-        return read_identification(self._identification, pdu)
+        return modbus_encode_device_id(request, known.objects, conformity=known.conformity)
 
 
-def _read_or_write(bank: RegisterBank, pdu: bytes) -> bytes:
-    request = modbus_decode_request(pdu)
+def _read_or_write(bank: RegisterBank, request: ModbusRequest) -> bytes:
     function, address = request.function, request.address
     if request.is_write:
         bank.write(_WRITES[function], address, [int(value) for value in request.values])
@@ -198,24 +202,19 @@ def _read_or_write(bank: RegisterBank, pdu: bytes) -> bytes:
     return modbus_encode_registers(function, values)
 
 
-def _mask(bank: RegisterBank, pdu: bytes) -> bytes:
+def _mask(bank: RegisterBank, request: ModbusRequest) -> bytes:
     """Function 22; V1.1b3 section 6.16."""
-    if len(pdu) != 7:
-        raise ModbusFault(f"a mask write takes 7 bytes, got {len(pdu)}", code=_WRONG_VALUE)
-    address, keep, put = (int.from_bytes(pdu[at : at + 2]) for at in (1, 3, 5))
-    [word] = bank.read(Area.HOLDING, address, 1)
-    bank.write(Area.HOLDING, address, [word & keep | put & ~keep & 0xFFFF])
-    return pdu
+    keep, put = request.and_mask, request.or_mask
+    assert keep is not None
+    assert put is not None
+    [word] = bank.read(Area.HOLDING, request.address, 1)
+    bank.write(Area.HOLDING, request.address, [word & keep | put & ~keep & 0xFFFF])
+    return modbus_encode_write(request)
 
 
-def _write_and_read(bank: RegisterBank, pdu: bytes) -> bytes:
+def _write_and_read(bank: RegisterBank, request: ModbusRequest) -> bytes:
     """Function 23, the write first; V1.1b3 section 6.17."""
-    if len(pdu) < 12:
-        raise ModbusFault(f"this request takes 12 bytes or more, got {len(pdu)}", code=_WRONG_VALUE)
-    start, wanted, address, count = (int.from_bytes(pdu[at : at + 2]) for at in (1, 3, 5, 7))
-    if not (1 <= wanted <= 125 and 1 <= count <= 121 and pdu[9] == 2 * count == len(pdu) - 10):
-        raise ModbusFault(f"{wanted} registers to read and {count} to write are not possible", code=_WRONG_VALUE)
-    bank.read(Area.HOLDING, start, wanted)  # neither half is done if the other cannot be
-    bank.write(Area.HOLDING, address, [int.from_bytes(pdu[at : at + 2]) for at in range(10, len(pdu), 2)])
-    words = bank.read(Area.HOLDING, start, wanted)
-    return bytes([23]) + modbus_encode_registers(3, words)[1:]
+    assert request.write_address is not None
+    bank.read(Area.HOLDING, request.address, request.quantity)  # neither half is done if the other cannot be
+    bank.write(Area.HOLDING, request.write_address, request.values)
+    return modbus_encode_registers(23, bank.read(Area.HOLDING, request.address, request.quantity))
