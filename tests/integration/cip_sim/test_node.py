@@ -37,7 +37,7 @@ async def test_a_javascript_client_uploads_reads_and_writes(mode: str) -> None:
     assert values["Motors[39]"]["Name"] == "m39"
     assert seen["refused"] == {"Nope": [0x04, [0]], "Fixed": [0x0F, []]}
     assert [store.value(name) for name in ("Speed", "Count", "On", "Text", "Fixed")] == [9.5, 78, False, "node", 5]
-    # This client writes structures without their 64-bit members.
+    # This client writes a 64-bit member of a structure 8 bytes too far, into padding here.
     motor["Name"], motor["Axis"]["Homed"], motor["Wide"] = "joe", False, 0
     assert store.value("Motor1") == motor
 

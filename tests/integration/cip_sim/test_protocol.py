@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import struct
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -254,6 +255,34 @@ async def test_discovery_answers_by_tcp_and_udp(target: LogixTarget) -> None:
     finally:
         transport.close()
     assert answers.empty()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8, and broadcasts there")
+async def test_a_target_on_all_addresses_names_the_one_that_was_asked() -> None:
+    """Two loopback addresses, by TCP and by a UDP broadcast on loopback."""
+    loop, answers = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+    class Listener(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            answers.put_nowait(data)
+
+    request = Frame(0x63).encode()
+    async with LogixTarget(store(), host="0.0.0.0", udp=True) as target:
+        for host in ("127.0.0.1", "127.0.0.2"):
+            reader, writer = await asyncio.open_connection(host, target.port)
+            writer.write(request)
+            async with asyncio.timeout(2):
+                by_tcp = await reader.readexactly(60)
+            writer.close()
+            await writer.wait_closed()
+            assert by_tcp[36:40] == bytes(map(int, host.split(".")))
+        transport, _ = await loop.create_datagram_endpoint(Listener, local_addr=("127.0.0.1", 0), allow_broadcast=True)
+        try:
+            transport.sendto(request, ("127.255.255.255", target.port))
+            async with asyncio.timeout(2):
+                assert (await answers.get())[36:40] == b"\x7f\0\0\x01"
+        finally:
+            transport.close()
 
 
 async def test_a_target_restarts_on_its_port() -> None:

@@ -73,8 +73,8 @@ class SessionOwner(Protocol):
         """Give a session handle that no other session has."""
         ...
 
-    def listing(self, frame: Frame) -> Frame | None:
-        """Answer one of the commands that need no session; None if it is none of them."""
+    def listing(self, frame: Frame, host: str) -> Frame | None:
+        """Answer one of the commands that need no session, from `host`; None if it is none of them."""
         ...
 
     def next_injection(self, *, opening: bool) -> CipInjection | None:
@@ -93,11 +93,13 @@ class Session(asyncio.Protocol):
         self._silent = False
         self._handle = 0
         self._previous = b""
+        self._host = "0.0.0.0"  # noqa: S104 (an address still unknown, not listened on)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Announce the connection."""
         self._transport = transport  # type: ignore[assignment]  # a stream server makes two-way transports only
+        self._host = transport.get_extra_info("sockname", (self._host,))[0]
         if not self._target.opened(self):
             transport.close()
 
@@ -172,7 +174,7 @@ class Session(asyncio.Protocol):
             self._run()
 
     def _answer(self, frame: Frame, injection: CipInjection | None) -> Frame | None:
-        listed = self._target.listing(frame)
+        listed = self._target.listing(frame, self._host)
         if listed is not None:
             return listed
         if frame.command == Command.REGISTER_SESSION:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import dataclasses
 import ipaddress
+import socket
 import struct
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ from bifrost.plc.sim.cip.store import TagStore
 __all__ = ["LogixTarget", "TargetCounters"]
 
 _UDP_TRIES = 8
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 (compared with, not listened on)
 _SERVICES = struct.pack("<HH16s", 1, 0x0120, b"Communications")
 
 
@@ -60,7 +62,7 @@ class LogixTarget:
 
     Args:
         tags: its memory.
-        host: IPv4 address to listen on.
+        host: IPv4 address to listen on; broadcasts reach only a target that listens on 0.0.0.0.
         port: TCP and UDP port; 0 lets the system choose, `port` then tells.
         udp: answer ListIdentity by UDP as well.
         identity: who it says it is; None chooses by `tags.micro800`.
@@ -247,11 +249,16 @@ class LogixTarget:
         self.counters.injected += injection is not None
         return injection
 
-    def listing(self, frame: Frame) -> Frame | None:
-        """Answer one of the commands that need no session; None if it is none of them."""
+    def listing(self, frame: Frame, host: str) -> Frame | None:
+        """Answer one of the commands that need no session; None if it is none of them.
+
+        Args:
+            frame: the request.
+            host: our address as this client sees it.
+        """
         match frame.command:
             case Command.LIST_IDENTITY:
-                item = self.router.identity.list_item(self.host, self.port, self.router.keyswitch)
+                item = self.router.identity.list_item(host, self.port, self.router.keyswitch)
                 return frame.answer(encode_items([Item(ItemType.IDENTITY, item)], prefix=b""))
             case Command.LIST_SERVICES:
                 return frame.answer(encode_items([Item(ItemType.SERVICES, _SERVICES)], prefix=b""))
@@ -278,9 +285,20 @@ class _Discovery(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self._target.counters.datagrams += 1
         with contextlib.suppress(ProtocolError):  # a datagram that is no request has nobody waiting for it
-            answer = self._target.listing(Frame.decode(data))
+            answer = self._target.listing(Frame.decode(data), self._address_for(addr))
             if answer is not None and self._transport is not None:
                 self._transport.sendto(answer.encode(), addr)
+
+    def _address_for(self, peer: tuple[str | int, int]) -> str:
+        if self._target.host != _EVERYWHERE:
+            return self._target.host
+        # A datagram does not tell which of our addresses it was sent to: ask for the route back; nothing is sent.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(peer)
+            except OSError:
+                return self._target.host
+            return str(probe.getsockname()[0])
 
     async def close(self) -> None:
         """Give the port back; the caller sets the deadline."""
