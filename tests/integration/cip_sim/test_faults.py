@@ -196,7 +196,7 @@ async def test_a_status_is_injected_for_the_nth_service(target: LogixTarget, cod
         statuses = [(await client.connected(WRITE_A))[2:] for _ in range(3)]
         more = b"\0" if extended is None else b"\x01" + extended.to_bytes(2, "little")
         assert statuses == [b"\0\0", bytes([code]) + more, b"\0\0"]
-        assert target.tags.write_count == 2
+        assert (target.tags.write_count, target.services[0x4D]) == (2, 3)
 
 
 async def test_one_of_a_multiple_service_fails(target: LogixTarget) -> None:

@@ -148,9 +148,9 @@ async def test_a_repeated_sequence_count_is_answered_and_not_acted_on(target: Lo
     async with raw_client(target.port, size=500) as client:
         assert (await client.connected(WRITE_A)).hex() == "cd000000"
         assert (await client.connected(WRITE_A, again=True)).hex() == "cd000000"
-        assert target.tags.write_count == 1
+        assert (target.tags.write_count, target.services[0x4D], target.counters.repeated) == (1, 1, 1)
         assert (await client.connected(WRITE_A)).hex() == "cd000000"
-        assert target.tags.write_count == 2
+        assert (target.tags.write_count, target.services[0x4D], target.counters.repeated) == (2, 2, 1)
 
 
 async def test_the_size_of_a_connection_bounds_its_answers(target: LogixTarget) -> None:

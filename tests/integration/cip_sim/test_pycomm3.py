@@ -218,6 +218,47 @@ async def test_the_clock_the_mode_and_the_modules_are_told() -> None:
         await with_driver(target, use)
 
 
+async def test_what_else_a_controller_lists_is_told_apart() -> None:
+    """Tasks, routines, connections and modules stand in the list; only tags and modules' tags are tags."""
+    store = plant_store()
+    store.mark("Task:MainTask")
+    store.mark("Map:Local")
+    store.mark("Cxn:Standard")
+    store.mark("Routine:MainRoutine", program="Main")
+    store.define("DI16", {"Fault": "DINT", "Data": "DINT"})
+    store.add("Local:1:I", "DI16", {"Data": 0xFF})
+    store.add("__hidden", "DINT")
+    async with LogixTarget(store) as target:
+
+        def use(driver: Any) -> None:
+            assert len(driver.tags) == 22 + MANY + 1
+            assert set(driver.info["tasks"]) == {"MainTask"}
+            assert driver.info["modules"] == {"Local": {"slots": {1: {"types": ["I"]}}}}
+            assert driver.read("Local:1:I").value == {"Fault": 0, "Data": 0xFF}
+            assert driver.read("Local:1:I.Data.3").value is True
+
+        await with_driver(target, use)
+
+
+async def test_a_download_makes_kept_numbers_wrong_until_a_new_upload() -> None:
+    """The driver with the old list reads another tag, or none; uploaded again it is right."""
+    store = TagStore()
+    for at, name in enumerate(("First", "Second", "Third")):
+        store.add(name, "DINT", at)
+    async with LogixTarget(store) as target:
+
+        def use(driver: Any) -> None:
+            assert driver.read("Second").value == 1
+            store.remove("First")
+            store.download()
+            assert driver.read("Second").value == 2
+            assert not driver.read("Third")
+            driver.get_tag_list()
+            assert driver.read("Second").value == 1
+
+        await with_driver(target, use)
+
+
 async def test_old_firmware_takes_names_instead_of_numbers() -> None:
     """Below revision 21 the client sends symbols only."""
     identity = LogixTarget(TagStore()).router.identity

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections import Counter
 from collections.abc import Mapping
 
 from bifrost.core.clock import Clock, SystemClock
@@ -66,6 +67,7 @@ class MessageRouter:
     Attributes:
         keyswitch: the mode that the identity object tells.
         locked: writes are refused with 0x10 and 0x2802, as with a safety signature.
+        services: how often each service was asked for, inside multiple services and when refused as well.
     """
 
     def __init__(self, store: TagStore, identity: Identity, *, name: str, clock: Clock | None = None) -> None:
@@ -73,6 +75,7 @@ class MessageRouter:
         self.identity = identity
         self.keyswitch = Keyswitch.REMOTE_RUN
         self.locked = False
+        self.services: Counter[int] = Counter()
         self._name = name.encode("iso-8859-1", errors="replace")
         self._clock = SystemClock() if clock is None else clock
         self._clock_offset_us = 0
@@ -86,6 +89,7 @@ class MessageRouter:
             tampering: what an injected fault asks for.
         """
         service = message[0] if message else 0
+        self.services[service] += 1
         if tampering.refusal is not None and (tampering.embedded is None or service != _MULTIPLE_SERVICE):
             return tampering.refusal.encode(service)
         limit = room - 4 if tampering.room is None else min(room - 4, tampering.room)

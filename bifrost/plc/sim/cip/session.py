@@ -69,6 +69,10 @@ class SessionOwner(Protocol):
         """Count a connection whose bytes were no EtherNet/IP."""
         ...
 
+    def repeated(self) -> None:
+        """Count a request that came a second time."""
+        ...
+
     def new_handle(self) -> int:
         """Give a session handle that no other session has."""
         ...
@@ -229,7 +233,9 @@ class Session(asyncio.Protocol):
             return None
         sequence = int.from_bytes(message[:2], "little")
         # Volume 1, 3-4.4.3: a request that comes again is answered again and not acted on again.
-        if sequence != connection.sequence:
+        if sequence == connection.sequence:
+            self._target.repeated()
+        else:
             connection.answer = self._target.router.handle(message[2:], connection.size - 2, tampering)
             connection.sequence = sequence
         address = Item(ItemType.CONNECTED_ADDRESS, struct.pack("<I", connection.client_id))

@@ -163,6 +163,19 @@ class TagStore:
         scope[name.casefold()] = self._instances[folded, symbol.instance] = symbol
         return symbol
 
+    def mark(self, name: str, *, program: str | None = None) -> None:
+        """List a symbol that is no tag, as controllers do: ``Task:MainTask``, ``Routine:Main``, ``Map:Local``.
+
+        Raises:
+            ConfigError: the name is taken, or has no colon.
+        """
+        if not _NAME.fullmatch(name) or ":" not in name:
+            raise ConfigError(f"expected a mark such as Task:MainTask, got {name!r}")
+        scope = self._scope(program)
+        if name.casefold() in scope:
+            raise ConfigError(f"symbol {name!r} exists already")
+        scope[name.casefold()] = Symbol.marker(name, self._take_instance())
+
     def remove(self, name: str) -> None:
         """Let a tag exist no more; instance ids of others stay until `download`.
 

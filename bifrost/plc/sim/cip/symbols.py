@@ -25,7 +25,7 @@ _PATH_UNKNOWN = 0x05
 _GENERAL_ERROR = 0xFF
 _BEYOND_END = 0x2105
 _SYSTEM = 0x1000
-_PROGRAM_TYPE = 0x68
+_SYSTEM_TYPES = {"program": 0x68, "map": 0x69, "routine": 0x6D, "task": 0x70, "cxn": 0x7E}
 _BASE_TAG = 1 << 26
 
 
@@ -40,7 +40,7 @@ class Symbol:
         type: of one element.
         dimensions: up to three lengths; () for a scalar.
         access: 0 read and write, 2 read only, 3 none.
-        system: no tag but a mark, such as the one for each program in the controller's list.
+        system: no tag but a mark, such as the one for each program in the controller's list; it cannot be read.
         data: its memory.
     """
 
@@ -55,7 +55,7 @@ class Symbol:
 
     @classmethod
     def marker(cls, name: str, instance: int) -> Symbol:
-        """Make the mark that tells clients of a program."""
+        """Make a symbol that is no tag, such as ``Program:Main``."""
         return cls(name, "", instance, BOOL, (), system=True)
 
     @property
@@ -71,7 +71,9 @@ class Symbol:
     @property
     def wire_type(self) -> int:
         """The 16-bit symbol type."""
-        return _SYSTEM | _PROGRAM_TYPE if self.system else type_code(self.type, array=len(self.dimensions))
+        if self.system:
+            return _SYSTEM | _SYSTEM_TYPES.get(self.name.partition(":")[0].casefold(), 0)
+        return type_code(self.type, array=len(self.dimensions))
 
 
 class SymbolTable(Protocol):

@@ -14,6 +14,7 @@ import dataclasses
 import ipaddress
 import socket
 import struct
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -44,6 +45,7 @@ class TargetCounters:
         requests: frames that ask for something, NOP and UnRegisterSession left out.
         injected: requests that met a fault.
         broken: TCP connections ended because the client's bytes were no EtherNet/IP.
+        repeated: connected requests that came a second time and were answered without being acted on.
         datagrams: UDP datagrams.
     """
 
@@ -52,6 +54,7 @@ class TargetCounters:
     requests: int = 0
     injected: int = 0
     broken: int = 0
+    repeated: int = 0
     datagrams: int = 0
 
 
@@ -187,6 +190,11 @@ class LogixTarget:
         return len(self._sessions)
 
     @property
+    def services(self) -> Counter[int]:
+        """How often each service was asked for, refused or not: 0x4D is Write Tag, whatever became of it."""
+        return self.router.services
+
+    @property
     def keyswitch(self) -> Keyswitch:
         """The mode that the controller tells."""
         return self.router.keyswitch
@@ -235,6 +243,10 @@ class LogixTarget:
     def broke(self) -> None:
         """Count a connection whose bytes were no EtherNet/IP."""
         self.counters.broken += 1
+
+    def repeated(self) -> None:
+        """Count a request that came a second time."""
+        self.counters.repeated += 1
 
     def new_handle(self) -> int:
         """Give a session handle that no other session has."""

@@ -73,6 +73,20 @@ def test_tags_have_names_and_are_there_once() -> None:
         TagStore(micro800=True).add("B", "DINT", program="Main")
 
 
+def test_marks_are_listed_and_cannot_be_read() -> None:
+    """Each with the symbol type of its kind and the system bit."""
+    store = TagStore()
+    store.mark("Task:MainTask")
+    store.mark("Routine:Main", program="Main")
+    assert [one.wire_type for one in store.symbols("") or []] == [0x1070, 0x1068]
+    assert [one.wire_type for one in store.symbols("Main") or []] == [0x106D]
+    with pytest.raises(AddressError, match="no such tag"):
+        store.value("Task:MainTask")
+    for wrong in ("Task:MainTask", "Speed"):
+        with pytest.raises(ConfigError):
+            store.mark(wrong)
+
+
 async def test_a_bound_signal_is_read_as_it_stands_at_that_moment(clock: VirtualClock) -> None:
     """Recorded values replay from the first read on; whole numbers are rounded; members can be bound."""
     store = TagStore(clock=clock)
