@@ -6,9 +6,11 @@ mod analytics;
 mod arrow;
 mod error;
 mod modbus;
+mod modbus_plan;
 mod modbus_request;
 mod modbus_rtu;
 mod modbus_server;
+mod modbus_values;
 mod series;
 mod wal;
 
@@ -24,9 +26,11 @@ fn _rust(module: &Bound<'_, PyModule>) -> PyResult<()> {
         },
     )?;
     modbus::register(module)?;
+    modbus_plan::register(module)?;
     modbus_request::register(module)?;
     modbus_rtu::register(module)?;
     modbus_server::register(module)?;
+    modbus_values::register(module)?;
     series::register(module)?;
     wal::register(module)?;
     Ok(())

@@ -3,10 +3,11 @@
 //! Obeys: V1.1b3 sections 6.1 to 6.6, 6.11, 6.12, 6.16, 6.17, 6.21 and 7.
 
 use super::MAX_PDU;
+use super::area::Area;
 use super::bytes::pack;
 use super::device_id::{DEVICE_ID, DeviceId};
 use super::error::{AnswerError, RequestError};
-use super::request::{Area, Request, expected_bytes};
+use super::request::{Request, expected_bytes};
 
 /// What a good answer to a request holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::answer::read_payload;
+use super::area::Area;
 use super::bytes::bit;
 use super::decode::decode_value;
 use super::error::{AnswerError, DecodeError};
 use super::plan::{Limits, Range};
-use super::request::{Area, Request};
+use super::request::Request;
 use super::value::{ByteOrder, Kind, Value};
 
 /// One of the parts of a value that is wider than one request allows.

@@ -1,6 +1,7 @@
 //! The parts of Modbus, from the wire inwards: frame, PDU, value, plan.
 
 mod answer;
+mod area;
 mod block;
 mod bytes;
 mod crc;
@@ -12,14 +13,17 @@ mod frame;
 mod half;
 mod plan;
 mod request;
-mod rtu;
+mod rtu_answers;
+mod rtu_requests;
 mod rtu_shape;
+mod rtu_stream;
 mod value;
 
 pub use answer::{
     Answer, check_write, encode_bits, encode_exception, encode_registers, encode_write,
     read_payload,
 };
+pub use area::Area;
 pub use block::{Block, Outcome, Part};
 pub use crc::crc16;
 pub use decode::decode_value;
@@ -30,8 +34,10 @@ pub use error::{
 };
 pub use frame::{Frame, Framer, MAX_PDU, encode_frame};
 pub use plan::{Field, Limits, Plan, Range};
-pub use request::{Area, Request};
-pub use rtu::{RtuCounters, RtuFrame, RtuFramer, RtuRequestFramer, encode_rtu_frame};
+pub use request::Request;
+pub use rtu_answers::RtuFramer;
+pub use rtu_requests::RtuRequestFramer;
+pub use rtu_stream::{RtuCounters, RtuFrame, encode_rtu_frame};
 pub use value::{ByteOrder, Kind, Value};
 
 /// Registers that one read may ask for; V1.1b3 sections 6.3 and 6.4.

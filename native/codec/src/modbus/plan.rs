@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use super::area::Area;
 use super::block::{Block, Part, Piece};
 use super::error::PlanError;
-use super::request::Area;
 use super::value::{ByteOrder, Kind};
 use super::{MAX_READ_BITS, MAX_READ_REGISTERS};
 

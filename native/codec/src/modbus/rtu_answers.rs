@@ -1,59 +1,15 @@
-//! RTU framing: a byte stream in any pieces in, whole frames with a good CRC out.
+//! The client's side of RTU framing: a byte stream in any pieces in, whole answers with a good CRC out.
 //!
 //! Where a frame ends follows from its function code and byte count. A frame whose CRC is wrong is given up byte by
 //! byte until a good one begins. What comes out depends on the bytes alone, never on how they were split.
-//!
-//! Obeys: MODBUS over Serial Line Specification and Implementation Guide V1.02, section 2.5.1.
 
-use super::MAX_PDU;
-use super::crc::{crc16, fits};
+use super::crc::fits;
 use super::request::expected_bytes;
-use super::rtu_shape::{LONGEST, SHORTEST, Shape, of_answer, of_request};
+use super::rtu_shape::{LONGEST, SHORTEST, Shape, of_answer};
+use super::rtu_stream::{RtuCounters, RtuFrame, Stream, encode_rtu_frame};
 
 /// Unit, function, exception code and CRC: the shortest answer.
 const EXCEPTION: usize = 5;
-
-/// One RTU frame without its CRC.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RtuFrame {
-    /// Unit id, 0 for a broadcast.
-    pub unit: u8,
-    /// Function code and data, 1..=253 bytes.
-    pub pdu: Vec<u8>,
-}
-
-/// What a framer had to throw away so far.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RtuCounters {
-    /// Frames whose CRC was wrong; what is tried while searching for the next good one does not count.
-    pub crc_errors: u64,
-    /// Bytes that belonged to no good frame.
-    pub noise_bytes: u64,
-    /// Requests of our own that came back from the line.
-    pub echoes: u64,
-}
-
-/// Puts a PDU into an RTU frame; None if the PDU is empty or longer than 253 bytes.
-#[must_use]
-pub fn encode_rtu_frame(unit: u8, pdu: &[u8]) -> Option<Vec<u8>> {
-    if pdu.is_empty() || pdu.len() > MAX_PDU {
-        return None;
-    }
-    let mut frame = Vec::with_capacity(pdu.len() + 3);
-    frame.push(unit);
-    frame.extend_from_slice(pdu);
-    frame.extend_from_slice(&crc16(&frame).to_le_bytes());
-    Some(frame)
-}
-
-fn opened(frame: &[u8]) -> Option<RtuFrame> {
-    let (unit, rest) = frame.split_first()?;
-    let (pdu, _) = rest.split_last_chunk::<2>()?;
-    Some(RtuFrame {
-        unit: *unit,
-        pdu: pdu.to_vec(),
-    })
-}
 
 /// The answer that is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -106,66 +62,6 @@ impl Expected {
             _ => {}
         }
         self.length.map_or_else(|| of_answer(bytes), Shape::Long)
-    }
-}
-
-/// The bytes that are not yet a frame, and the length at which they can become one.
-#[derive(Clone, Debug)]
-struct Stream {
-    bytes: Vec<u8>,
-    wanted: usize,
-    /// False from a byte given up to the next good frame.
-    in_step: bool,
-    counters: RtuCounters,
-}
-
-impl Stream {
-    fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            wanted: SHORTEST,
-            in_step: true,
-            counters: RtuCounters::default(),
-        }
-    }
-
-    /// Moves bytes in, up to the next length that matters; gives what is left, and whether that length is reached.
-    fn fill<'a>(&mut self, data: &'a [u8]) -> (&'a [u8], bool) {
-        let room = self.wanted.saturating_sub(self.bytes.len());
-        let (head, tail) = data.split_at(room.min(data.len()));
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(LONGEST);
-        }
-        self.bytes.extend_from_slice(head);
-        (tail, self.bytes.len() >= self.wanted)
-    }
-
-    /// Gives up everything.
-    fn clear(&mut self) {
-        self.counters.noise_bytes += u64::try_from(self.bytes.len()).unwrap_or(0);
-        self.bytes.clear();
-        self.wanted = SHORTEST;
-        self.in_step = true;
-    }
-
-    fn give_up(&mut self, bytes: usize) {
-        self.counters.noise_bytes += u64::try_from(bytes).unwrap_or(0);
-        self.bytes.drain(..bytes.min(self.bytes.len()));
-        self.in_step = false;
-    }
-
-    fn wrong_crc(&mut self, surely: bool) {
-        if self.in_step || surely {
-            self.counters.crc_errors += 1;
-        }
-        self.give_up(1);
-    }
-
-    fn take(&mut self, length: usize) -> Option<RtuFrame> {
-        let frame = self.bytes.get(..length).and_then(opened);
-        self.bytes.drain(..length.min(self.bytes.len()));
-        self.in_step = true;
-        frame
     }
 }
 
@@ -353,89 +249,5 @@ impl RtuFramer {
         }
         self.echoing = false;
         true
-    }
-}
-
-/// Cuts what a server hears into requests; keeps at most 256 bytes.
-///
-/// Something that looks like the beginning of a long request holds up what follows until it is complete, or until
-/// `idle`.
-#[derive(Clone, Debug)]
-pub struct RtuRequestFramer {
-    stream: Stream,
-}
-
-impl Default for RtuRequestFramer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl RtuRequestFramer {
-    /// Makes a framer with nothing buffered.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            stream: Stream::new(),
-        }
-    }
-
-    /// Takes the next bytes and appends every frame that they complete to `frames`.
-    pub fn feed(&mut self, data: &[u8], frames: &mut Vec<RtuFrame>) {
-        let mut rest = data;
-        while !rest.is_empty() {
-            let (tail, reached) = self.stream.fill(rest);
-            rest = tail;
-            if reached {
-                self.cut(frames, false);
-            }
-        }
-    }
-
-    /// Says that the line went silent: what is incomplete stays so, but frames behind it may be whole.
-    pub fn idle(&mut self, frames: &mut Vec<RtuFrame>) {
-        self.cut(frames, true);
-        self.stream.in_step = true;
-    }
-
-    /// Forgets everything but the counters, for a new line. What was kept counts as noise.
-    pub fn reset(&mut self) {
-        self.stream.clear();
-    }
-
-    /// Bytes kept of what is not a frame yet.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.stream.bytes.len()
-    }
-
-    /// What was thrown away so far.
-    #[must_use]
-    pub fn counters(&self) -> RtuCounters {
-        self.stream.counters
-    }
-
-    fn cut(&mut self, frames: &mut Vec<RtuFrame>, last: bool) {
-        loop {
-            let bytes = &self.stream.bytes;
-            if bytes.is_empty() {
-                self.stream.wanted = SHORTEST;
-                return;
-            }
-            match of_request(bytes) {
-                Shape::Long(length) if length <= bytes.len() => {
-                    if bytes.get(..length).is_some_and(fits) {
-                        frames.extend(self.stream.take(length));
-                    } else {
-                        self.stream.wrong_crc(false);
-                    }
-                }
-                Shape::Long(length) | Shape::Open(length) if !last => {
-                    self.stream.wanted = length;
-                    return;
-                }
-                _ => self.stream.give_up(1),
-            }
-        }
     }
 }
