@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
 from bifrost.core.value import Value
 from bifrost.errors import ConfigError
 from bifrost.plc.batching import batch_of
-from bifrost.plc.datatypes import ProtocolType, Tag
+from bifrost.plc.datatypes import DataType, ProtocolType, Tag
 from bifrost.plc.device_table import device_from_file, device_from_table, with_tag_file
 from bifrost.plc.drivers.base import BrowsedTag, BrowsingDriver, Driver
 from bifrost.plc.drivers.registry import protocol_named
@@ -206,6 +206,21 @@ class PLCConnection:
     def tags(self) -> tuple[Tag, ...]:
         """The tags that were given to the connection."""
         return tuple(self._tags.values())
+
+    def tag(self, name: str, address: str | int | None = None, datatype: DataType | None = None, **fields: Any) -> Tag:
+        """Make a tag whose address is one of this connection's protocol.
+
+        Args:
+            name: as for `Tag`, like what follows.
+            address: in a form of this protocol.
+            datatype: None takes the one in the address.
+            fields: the others of `Tag`.
+
+        Raises:
+            AddressError: the protocol knows no such address.
+            DataTypeError: the type does not fit it.
+        """
+        return Tag(name, address, datatype, protocol=self._settings.protocol, **fields)
 
     @property
     def settings(self) -> DeviceSettings:
