@@ -117,7 +117,15 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             ConfigError: one of them is wrong.
         """
-        return tuple(settings.tag(self.protocol) for settings in self.tags)
+        return tuple(map(self.make_tag, self.tags))
+
+    def make_tag(self, settings: TagSettings) -> Tag:
+        """Make one tag, as the device's own options want its address read.
+
+        Raises:
+            ConfigError: it is wrong.
+        """
+        return settings.tag(self.protocol)
 
     def problems(self) -> Iterable[Problem]:
         """Ranges, addresses, and names that come twice."""
@@ -146,7 +154,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         yield from doubled_names(names)
         for index, settings in enumerate(self.tags):
             try:
-                settings.tag(self.protocol)
+                self.make_tag(settings)
             except ConfigError as error:
                 yield Problem(("tags", index), str(error))
         for key in ("source_time", "record_counter"):

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
+
 from bifrost.core.settings import Problem
-from bifrost.plc.datatypes import ByteOrder
+from bifrost.plc.datatypes import ByteOrder, Tag
 from bifrost.plc.modbus.plan import ReadLimits
 from bifrost.plc.modbus.pymodbus_options import engine_problems
 from bifrost.plc.modbus.tcp_link import UnitPolicy
 from bifrost.plc.modbus.writing import MAX_WRITE_REGISTERS, WriteSingle
-from bifrost.plc.settings import DeviceSettings
+from bifrost.plc.settings import DeviceSettings, TagSettings
 
 __all__ = ["ModbusDeviceSettings", "ModbusSettings"]
 
@@ -93,6 +95,17 @@ class ModbusDeviceSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unk
             "max_registers": self.max_registers,
             "max_bits": self.max_bits,
         }
+
+    def make_tag(self, settings: TagSettings) -> Tag:
+        """Make one tag; with numbers from 0, one whose address says nothing about it counts from 0.
+
+        Raises:
+            ConfigError: it is wrong.
+        """
+        address = settings.address
+        if self.address_base == 0 and address is not None and "base" not in str(address):
+            settings = msgspec.structs.replace(settings, address=f"{address}{{base=0}}")
+        return super().make_tag(settings)
 
     def problems(self) -> Iterable[Problem]:
         """Ranges, and what the tags say."""
