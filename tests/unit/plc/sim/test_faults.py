@@ -6,14 +6,19 @@ from hypothesis import strategies as st
 
 from bifrost._native import (
     ModbusFramer,
+    RtuFramer,
     modbus_decode_answer,
+    modbus_encode_exception,
     modbus_encode_registers,
     modbus_frame,
     modbus_read_request,
+    modbus_rtu_frame,
+    modbus_write_request,
 )
 from bifrost.errors import ConfigError, ProtocolError
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence, disturb
+from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence, disturb
 from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
+from bifrost.plc.sim.framing import Frame, Framing
 
 FRAME = modbus_frame(0x1234, 7, modbus_encode_registers(3, [10, 20]))
 REQUEST = modbus_read_request(3, 0, 2)
@@ -121,10 +126,110 @@ def test_the_other_faults_do_what_their_name_says() -> None:
     assert disturb(Injection(Fault.GARBAGE, noise=b"\x01\x02"), FRAME) == [Send(b"\x01\x02")]
 
 
-@given(st.sampled_from(list(Fault)), st.integers(0, 20), st.binary(min_size=2, max_size=253))
-def test_every_fault_can_meet_every_answer(fault: Fault, cut: int, pdu: bytes) -> None:
-    """No answer, however odd, breaks the server that disturbs it."""
-    disturb(Injection(fault, cut=cut), modbus_frame(1, 1, pdu))
+@given(
+    st.sampled_from(list(Fault)),
+    st.sampled_from(list(Framing)),
+    st.integers(0, 20),
+    st.binary(min_size=2, max_size=253),
+    st.binary(max_size=9),
+)
+def test_every_fault_can_meet_every_answer(fault: Fault, framing: Framing, cut: int, pdu: bytes, noise: bytes) -> None:
+    """No answer, however odd, breaks the server that disturbs it; where a fault cannot happen, it does not."""
+    frame = Frame(framing, 1, 1, pdu).encode()
+    actions = disturb(Injection(fault, cut=cut, noise=noise), frame, framing, request=b"request")
+    if not fault.applies_to(framing):
+        assert actions == [Send(frame)]
+
+
+@given(st.integers(0, 2**16 - 1), st.integers(0, 255), st.binary(min_size=1, max_size=253))
+def test_frames_are_those_of_the_codec(transaction: int, unit: int, pdu: bytes) -> None:
+    """Made apart from it, byte for byte the same; taken apart they give what they were made of."""
+    for framing, frame in (
+        (Framing.TCP, modbus_frame(transaction, unit, pdu)),
+        (Framing.RTU, modbus_rtu_frame(unit, pdu)),
+        (Framing.RTU_OVER_TCP, modbus_rtu_frame(unit, pdu)),
+    ):
+        assert Frame(framing, transaction, unit, pdu).encode() == frame
+        cut = Frame.cut(framing, frame)
+        assert (cut.unit, cut.pdu) == (unit, pdu)
+        assert cut.transaction == (transaction if framing is Framing.TCP else 0)
+
+
+def rtu_frames(wire: bytes) -> list[tuple[int, bytes]]:
+    framer = RtuFramer()
+    return framer.feed(wire) + framer.idle()
+
+
+RTU_REQUEST = modbus_rtu_frame(7, REQUEST)
+RTU_FRAME = modbus_rtu_frame(7, modbus_encode_registers(3, [10, 20]))
+
+
+def on_a_bus(how: Injection) -> bytes:
+    return sent(disturb(how, RTU_FRAME, Framing.RTU, request=RTU_REQUEST))
+
+
+def test_faults_of_a_bus_break_what_they_name() -> None:
+    """A wrong CRC, noise around the frame, the request's echo, a pause within it."""
+    good = (7, RTU_FRAME[1:-2])
+    assert rtu_frames(on_a_bus(Injection(Fault.CRC_ERROR))) == []
+    assert rtu_frames(on_a_bus(Injection(Fault.NOISE_BEFORE, noise=b"\xfe\xfd"))) == [good]
+    assert rtu_frames(on_a_bus(Injection(Fault.NOISE_AFTER, noise=b"\xfe\xfd"))) == [good]
+    assert on_a_bus(Injection(Fault.ECHO)) == RTU_REQUEST + RTU_FRAME
+    assert on_a_bus(Injection(Fault.ECHO_ONLY)) == RTU_REQUEST
+    gap = Injection(Fault.GAP, seconds=0.5, cut=3)
+    assert disturb(gap, RTU_FRAME, Framing.RTU) == [Send(RTU_FRAME[:3]), Pause(0.5), Send(RTU_FRAME[3:])]
+    assert rtu_frames(on_a_bus(Injection(Fault.COALESCE))) == [(7 ^ 0x55, good[1]), good]
+    [(unit, _)] = rtu_frames(on_a_bus(Injection(Fault.WRONG_UNIT)))
+    assert unit != 7
+    truncated = Injection(Fault.TRUNCATE, cut=4)
+    assert disturb(truncated, RTU_FRAME, Framing.RTU) == [Send(RTU_FRAME[:4])]
+    assert disturb(truncated, RTU_FRAME, Framing.RTU_OVER_TCP) == [Send(RTU_FRAME[:4]), Drop(reset=False)]
+
+
+@pytest.mark.parametrize("fault", [Fault.LENGTH_ZERO, Fault.LENGTH_HUGE])
+def test_a_length_that_no_frame_has_breaks_the_framing(fault: Fault) -> None:
+    """The framer refuses the stream."""
+    with pytest.raises(ProtocolError):
+        frames(sent(disturb(Injection(fault), FRAME)))
+
+
+def test_a_transaction_that_is_not_echoed_is_0() -> None:
+    """All else is right."""
+    [(transaction, unit, pdu)] = frames(sent(disturb(Injection(Fault.TRANSACTION_NOT_ECHOED), FRAME)))
+    assert (transaction, unit, pdu) == (0, 7, FRAME[7:])
+
+
+def test_an_exception_may_have_a_byte_too_many() -> None:
+    """Good answers stay as they are."""
+    exception = modbus_frame(1, 1, modbus_encode_exception(3, 2))
+    [(_, _, pdu)] = frames(sent(disturb(Injection(Fault.EXCEPTION_LENGTH), exception)))
+    assert pdu == b"\x83\x02\x00"
+    assert disturb(Injection(Fault.EXCEPTION_LENGTH), FRAME) == [Send(FRAME)]
+
+
+def test_values_at_the_edge_fill_a_well_formed_answer() -> None:
+    """The pattern is repeated, and cut where the answer ends; writes are left alone."""
+    frame = modbus_frame(1, 1, modbus_encode_registers(3, [1] * 5))
+    [(_, _, pdu)] = frames(sent(disturb(Injection(Fault.VALUE_EDGE, noise=bytes.fromhex("7fc00000")), frame)))
+    assert modbus_decode_answer(modbus_read_request(3, 0, 5), pdu) == bytes.fromhex("7fc000007fc000007fc0")
+    written = modbus_frame(1, 1, modbus_write_request(6, 1, [2]))
+    assert disturb(Injection(Fault.VALUE_EDGE), written) == [Send(written)]
+
+
+def test_an_answer_may_wait_for_the_next() -> None:
+    """To leave after it, or in one segment with it."""
+    assert disturb(Injection(Fault.REORDER, seconds=0.2), FRAME) == [Hold(FRAME, 0.2, joined=False)]
+    assert disturb(Injection(Fault.JOIN, seconds=0.2), FRAME) == [Hold(FRAME, 0.2, joined=True)]
+
+
+@pytest.mark.parametrize("framing", list(Framing))
+def test_a_plan_draws_only_what_can_happen(framing: Framing) -> None:
+    """A serial line is never reset, and only MBAP has transaction ids."""
+    plan = FaultPlan.seeded(1, rate=1.0, framing=framing)
+    drawn = {injection.fault for injection in (plan.next_injection() for _ in range(1000)) if injection is not None}
+    assert drawn == {fault for fault in Fault if framing in fault.framings}
+    if framing is Framing.RTU:
+        assert not drawn & {Fault.RST, Fault.FIN, Fault.BAD_PROTOCOL_ID, Fault.WRONG_TRANSACTION}
 
 
 def test_impossible_plans_are_refused() -> None:
@@ -133,6 +238,8 @@ def test_impossible_plans_are_refused() -> None:
         FaultPlan.seeded(1, rate=1.5)
     with pytest.raises(ConfigError, match="at least one kind"):
         FaultPlan.seeded(1, faults=())
+    with pytest.raises(ConfigError, match="can happen in rtu"):
+        FaultPlan.seeded(1, faults=[Fault.RST], framing=Framing.RTU)
     with pytest.raises(ConfigError, match=r"1\.\.255"):
         Injection(Fault.EXCEPTION, code=0)
     with pytest.raises(ConfigError, match="seconds"):
