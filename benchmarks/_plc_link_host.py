@@ -16,33 +16,18 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks._plc_heartbeat import Heartbeat
+from benchmarks._plc_heartbeat import Blocked, beat_alone, watch
 from benchmarks._plc_target import FLOATS, Target, TargetKind
 from bifrost.plc import DataType, PLCConnection, Tag
 
-__all__ = ["Blocked", "LinkFigures", "main"]
+__all__ = ["LinkFigures", "main"]
 
 _POLL_MS = 50
+_PROCESS_START = 0.3
+"""Seconds until the process that watches the machine is there; to start it takes this loop's time, too."""
 _OPTIONS: dict[TargetKind, tuple[str, dict[str, Any]]] = {"cip": ("ethernet-ip", {}), "s7": ("s7", {})}
 
 Read = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """How late the loop's heartbeat was in a stretch of time, in ms.
-
-    Attributes:
-        longest: of all beats.
-        tail: its 99.9th percentile.
-        beyond: beats that were more than 5 ms late.
-        beats: all of them.
-    """
-
-    longest: float
-    tail: float
-    beyond: int
-    beats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +37,16 @@ class LinkFigures:
     Attributes:
         one: seconds for one value, median of each round: ours, the bare library's.
         many: the same for all values at once.
-        alone: the heartbeat with no link at all.
-        alive: with links that work.
+        alive: the heartbeat with links that work.
         dead: with one controller that hangs, one that is gone, and one that takes links and says nothing.
+        machine: of a process that did nothing else, at the same time.
     """
 
     one: tuple[list[float], list[float]]
     many: tuple[list[float], list[float]]
-    alone: Blocked
     alive: Blocked
     dead: Blocked
+    machine: Blocked
 
 
 def _connection(kind: TargetKind, port: int) -> PLCConnection:
@@ -137,13 +122,6 @@ async def _median_of(read: Read, times: int = 40) -> float:
     return statistics.median(taken)
 
 
-async def _watch(seconds: float) -> Blocked:
-    async with Heartbeat() as beat:
-        await asyncio.sleep(seconds)
-    late = sorted(one * 1e3 for one in beat.late)
-    return Blocked(late[-1], late[int(len(late) * 0.999)], sum(one > 5 for one in late), len(late))
-
-
 async def _poll(plc: PLCConnection, tags: Sequence[Tag]) -> None:
     async for _ in plc.poll(tags, interval_ms=_POLL_MS):
         pass
@@ -151,7 +129,6 @@ async def _poll(plc: PLCConnection, tags: Sequence[Tag]) -> None:
 
 async def _blocked(kind: TargetKind, seconds: float) -> tuple[Blocked, Blocked, Blocked]:
     tags = _tags(kind)
-    alone = await _watch(seconds)
     with contextlib.ExitStack() as targets:
         hanging, gone = (targets.enter_context(Target(kind)) for _ in range(2))
         mute = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
@@ -162,21 +139,23 @@ async def _blocked(kind: TargetKind, seconds: float) -> tuple[Blocked, Blocked, 
                 await plc.wait_connected(timeout=10)
             polls = [asyncio.create_task(_poll(plc, tags)) for plc in connections]
             await asyncio.sleep(0.5)
-            alive = await _watch(seconds)
+            alive = await watch(seconds)
             hanging.hang()
             gone.kill()
-            dead = await _watch(seconds)
+            machine = asyncio.create_task(beat_alone(seconds))
+            await asyncio.sleep(_PROCESS_START)
+            dead = await watch(seconds)
             for poll in polls:
                 assert not poll.done(), poll
                 poll.cancel()
             await asyncio.wait(polls)
-    return alone, alive, dead
+            return alive, dead, await machine
 
 
 async def _measure(kind: TargetKind, rounds: int, seconds: float) -> LinkFigures:
     one, many = await _contest(kind, rounds)
-    alone, alive, dead = await _blocked(kind, seconds)
-    return LinkFigures(one, many, alone, alive, dead)
+    alive, dead, machine = await _blocked(kind, seconds)
+    return LinkFigures(one, many, alive, dead, machine)
 
 
 def main() -> None:

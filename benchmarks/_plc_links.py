@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks._plc_link_host import Blocked, LinkFigures
+from benchmarks._plc_heartbeat import Blocked
+from benchmarks._plc_link_host import LinkFigures
 from benchmarks._plc_table import Bar, Length, Row, ratio_row
 from benchmarks._plc_target import FLOATS, TargetKind
 
@@ -41,7 +42,8 @@ def _rows(kind: TargetKind, protocol: str, library: str, length: Length) -> list
             dead.longest,
             "ms",
             Bar(5, "<=", "ms"),
-            f"{_late(dead)}; links alive: {_late(figures.alive)}; no link at all: {_late(figures.alone)}",
+            f"{_late(dead)}; links alive: {_late(figures.alive)}; "
+            f"an idle process at the same time: {_late(figures.machine)}",
         )
     )
     return rows
@@ -61,5 +63,5 @@ def _figures(kind: TargetKind, length: Length) -> LinkFigures:
     if done.returncode:
         raise RuntimeError(f"the process under test failed:\n{done.stderr[-4000:]}")
     told = json.loads(done.stdout.splitlines()[-1])
-    blocked = {name: Blocked(**told[name]) for name in ("alone", "alive", "dead")}
+    blocked = {name: Blocked(**told[name]) for name in ("alive", "dead", "machine")}
     return LinkFigures(one=tuple(told["one"]), many=tuple(told["many"]), **blocked)

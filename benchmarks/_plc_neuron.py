@@ -52,7 +52,7 @@ def _rows(what: str, stretch: Stretch, period: float) -> list[Row]:
         Row(f"{what}: rows/s", stretch.rows, "rows/s", None, f"of {_DEVICES * TAGS / period:,.0f}"),
         Row(f"{what}: CPU", stretch.cpu, "% of a core", None, f"simulators {stretch.plant_cpu:.0f} %"),
         Row(f"{what}: RSS", stretch.rss, "MB"),
-        Row(f"{what}: start-of-poll error, p99", stretch.late[1], "ms", None, _tails(stretch)),
+        Row(f"{what}: start-of-poll error as the devices saw it, p99", stretch.late[1], "ms", None, _tails(stretch)),
     ]
 
 
@@ -61,7 +61,7 @@ def _dead_rows(dead: Sequence[Stretch], alive: Sequence[Stretch]) -> list[Row]:
     changes = [one.late[1] - other.late[1] for one, other in zip(dead, alive, strict=True)]
     return [
         Row(
-            f"{what}: p99 of the start-of-poll error less that with all alive",
+            f"{what}: p99 of the start-of-poll error (as the devices saw it) less that with all alive",
             statistics.median(changes),
             "ms",
             Bar(_UNCHANGED_MS, "<=", "ms"),
