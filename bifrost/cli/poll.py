@@ -18,6 +18,7 @@ from bifrost.cli.output import HelpWithExamples, shown
 from bifrost.core.quality import Quality
 from bifrost.plc.connection import PLCConnection
 from bifrost.plc.datatypes import Tag
+from bifrost.plc.reconnect import LinkState, StateChange
 from bifrost.plc.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ async def _poll_on(options: argparse.Namespace, tags: tuple[Tag, ...]) -> int:
                     if left <= 0:
                         break
         if plc.stats.connects == 0:
-            print(f"bifrost: {options.url}: {plc.last_error}", file=sys.stderr)
+            if options.json:
+                print(f"bifrost: {options.url}: {plc.last_error}", file=sys.stderr)
             return ExitCode.NOT_CONNECTED
     return ExitCode.SOME_BAD if bad else ExitCode.OK
 
@@ -101,12 +103,32 @@ def _display(options: argparse.Namespace, plc: PLCConnection) -> Iterator[_Show]
     if options.json:
         yield lambda snapshot: print(json_line(_snapshot_object(snapshot)), flush=True)
     elif options.plain or not sys.stdout.isatty() or find_spec("rich") is None:
-        yield lambda snapshot: print(_line(snapshot, only_news=options.on_change), flush=True)
+        forget = plc.on_state_change(_LinkNews(options.url))
+        try:
+            yield lambda snapshot: print(_line(snapshot, only_news=options.on_change), flush=True)
+        finally:
+            forget()
     else:
         from bifrost.cli.live_table import live_table
 
         with live_table(plc, options.url) as show:
             yield show
+
+
+class _LinkNews:
+    """Tells on stderr why the link is down, once for each reason, and that it is up again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._told = ""
+
+    def __call__(self, change: StateChange) -> None:
+        if change.new is LinkState.BACKOFF and change.reason != self._told:
+            self._told = change.reason
+            print(f"bifrost: {self._url}: {change.reason}", file=sys.stderr, flush=True)
+        elif change.new is LinkState.CONNECTED and self._told:
+            self._told = ""
+            print(f"bifrost: {self._url}: connected", file=sys.stderr, flush=True)
 
 
 def _snapshot_object(snapshot: Snapshot) -> dict[str, Any]:

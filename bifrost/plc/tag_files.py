@@ -6,7 +6,6 @@ Not here: the cells of a CSV (`bifrost.plc.tag_table`), writing such files (`bif
 from __future__ import annotations
 
 import codecs
-import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -21,7 +20,8 @@ from bifrost.plc.tag_table import rows_of_csv
 
 __all__ = ["read_tag_file", "read_tag_settings", "tags_from_csv", "tags_from_toml"]
 
-_LONGEST_INTERVAL = 86_400_000
+_MOST_MISTAKES = 200
+_KEYS = frozenset(TagSettings.__struct_fields__) - {"name", "address"}
 _Made = tuple[TagSettings, Tag]
 
 
@@ -33,11 +33,11 @@ def read_tag_file(path: str | Path, *, protocol: str | None = None) -> list[Tag]
         protocol: whose addresses they are; None tries the protocols in turn.
 
     Returns:
-        The tags in file order; `Tag.metadata` has ``interval_ms`` where the file gives it.
+        The tags in file order.
 
     Raises:
         ConfigError: the file cannot be read, or something in it is wrong; `.mistakes` has one line for each mistake,
-            with its line number.
+            with its line number, 200 at most.
     """
     return [tag for _, tag in _read(path, protocol)]
 
@@ -103,8 +103,10 @@ def _csv_tags(text: str, origin: str, protocol: str | None) -> list[_Made]:
         mistakes += [Mistake(mistake.path, mistake.text, row.line) for mistake in found]
         if entry is not None:
             tags.append(entry)
+        if len(mistakes) >= _MOST_MISTAKES:
+            break
     if mistakes:
-        raise config_error(origin, mistakes)
+        raise config_error(origin, _first(mistakes))
     return tags
 
 
@@ -130,8 +132,18 @@ def _toml_tags(file: TomlFile, protocol: str | None) -> list[_Made]:
                 mistakes.append(Mistake((*path, "name"), _taken(table["name"], where)))
         if entry is not None:
             tags.append(entry)
-    file.check(mistakes)
+        if len(mistakes) >= _MOST_MISTAKES:
+            break
+    file.check(_first(mistakes))
     return tags
+
+
+def _first(mistakes: list[Mistake]) -> list[Mistake]:
+    """Keep as many as anybody mends at a time; a list that is wrong in every line must not take minutes."""
+    if len(mistakes) < _MOST_MISTAKES:
+        return mistakes
+    *kept, last = sorted(mistakes, key=lambda mistake: mistake.line or 0)[:_MOST_MISTAKES]
+    return [*kept, Mistake(last.path, f"{last.text}; the rest is checked once these are mended", last.line)]
 
 
 class _Names:
@@ -157,19 +169,20 @@ def _made(table: object, path: tuple[str | int, ...], protocol: str | None, mist
     settings = _settings(table, path, mistakes)
     if settings is None:
         return None
-    interval = settings.interval_ms
-    if interval is not None and not 1 <= interval <= _LONGEST_INTERVAL:
-        text = f"found {interval:g}, expected milliseconds from 1 to {_LONGEST_INTERVAL}"
-        mistakes.append(Mistake((*path, "interval_ms"), text))
     try:
         tag = settings.tag(protocol)
     except ConfigError as error:
-        key = ("address",) if isinstance(error, AddressError) else ()
-        mistakes.append(Mistake((*path, *key), str(error)))
+        mistakes.append(Mistake((*path, *_key_of(error, settings)), str(error)))
         return None
-    if interval is not None:
-        tag = dataclasses.replace(tag, metadata={"interval_ms": interval})
     return settings, tag
+
+
+def _key_of(error: ConfigError, settings: TagSettings) -> tuple[str, ...]:
+    """Tell which key an error is about: the address, or the one whose name is in the text."""
+    if isinstance(error, AddressError):
+        return ("address",)
+    words = str(error).partition(f"{settings.name!r}: ")[2].replace(",", " ").split()
+    return next(((word,) for word in words if word in _KEYS), ())
 
 
 def _settings(table: object, path: tuple[str | int, ...], mistakes: list[Mistake]) -> TagSettings | None:

@@ -1,6 +1,6 @@
 """Lists of tags as text: tags in; CSV or TOML out, as `bifrost.plc.tag_files` reads it.
 
-What `Tag` computes is not written, and of its `metadata` only ``interval_ms``.
+What `Tag` computes is not written, nor its `metadata`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _toml_table(tag: Tag) -> str:
 
 def _table(tag: Tag) -> dict[str, object]:
     """What a file has to say of a tag: what is not the default."""
-    values = {key: getattr(tag, key, tag.metadata.get(key)) for key in _DEFAULTS}
+    values = {key: getattr(tag, key) for key in _DEFAULTS}
     return {key: value for key, value in values.items() if value is not None and value != _DEFAULTS[key]}
 
 

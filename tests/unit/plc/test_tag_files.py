@@ -50,7 +50,7 @@ def some_tag(draw: st.DrawFn, name: str) -> Tag:
         access=draw(st.sampled_from(["r", "rw"])),
         protocol=MODBUS,
         description=draw(st.just("") | names),
-        metadata=draw(st.sampled_from([{}, {"interval_ms": 250.0}])),
+        interval_ms=draw(st.none() | st.floats(1, 86_400_000)),
     )
 
 
@@ -59,10 +59,10 @@ tag_lists = st.lists(names, max_size=6, unique=True).flatmap(lambda each: st.tup
 
 @given(tag_lists)
 def test_what_is_written_as_csv_comes_back(tags: list[Tag]) -> None:
-    """Every tag with every option, and what a program keeps beside it, whatever signs stand in the names."""
+    """Every tag with every option, whatever signs stand in the names."""
     back = tags_from_csv(tags_to_csv(tags), protocol=MODBUS)
     assert back == tags
-    assert [(tag.description, tag.metadata) for tag in back] == [(tag.description, tag.metadata) for tag in tags]
+    assert [tag.description for tag in back] == [tag.description for tag in tags]
 
 
 @given(tag_lists)
@@ -70,7 +70,7 @@ def test_what_is_written_as_toml_comes_back(tags: list[Tag]) -> None:
     """The same for TOML."""
     back = tags_from_toml(tags_to_toml(tags), protocol=MODBUS)
     assert back == tags
-    assert [(tag.description, tag.metadata) for tag in back] == [(tag.description, tag.metadata) for tag in tags]
+    assert [tag.description for tag in back] == [tag.description for tag in tags]
 
 
 @given(st.text(max_size=200) | st.text("name,adrestyp;\t\"'\n\r0123456789HRC.=# ", max_size=200))
@@ -113,6 +113,14 @@ def test_every_mistake_of_a_file_is_told_at_once_with_its_line() -> None:
         strict=True,
     ):
         assert part in line
+
+
+def test_a_list_that_is_wrong_in_every_line_is_refused_in_good_time() -> None:
+    """Its first 200 mistakes are told, and that there are more."""
+    rows = "".join(f"t{number},HR1,UINT61\n" for number in range(20000))
+    found = mistakes_of("name,address,datatype\n" + rows)
+    assert (len(found), found[0].split(": ")[0], found[-1].split(": ")[0]) == (200, "t.csv:2", "t.csv:201")
+    assert "the rest is checked once these are mended" in found[-1]
 
 
 def test_an_unknown_column_is_told_with_the_nearest_and_hides_no_other_mistake() -> None:
@@ -176,7 +184,7 @@ def test_an_export_of_kepware_is_read_with_its_types_and_scaling() -> None:
         '"level",400010,Word,1,R/W,500,Linear,0,4000,-20,80,Double,1,1,%,"tank",0\n'
     )
     flow, level = tags_from_csv(text, protocol=MODBUS)
-    assert (flow.datatype, flow.access, flow.metadata) == (DataType.INT32, "r", {"interval_ms": 100})
+    assert (flow.datatype, flow.access, flow.interval_ms) == (DataType.INT32, "r", 100)
     assert (level.scale, level.offset_value, level.clamp, level.access) == (0.025, -20.0, (-20.0, 80.0), "rw")
     assert level.description == "tank [%]"
     assert mistakes_of(text.replace("Linear", "Square Root")) == [
@@ -188,12 +196,12 @@ def test_mistakes_in_toml_are_told_with_their_lines() -> None:
     """Unknown keys with the nearest, doubled names with both lines, wrong addresses."""
     text = (
         '[[tags]]\nname = "a"\naddress = "HR1"\n[[tags]]\nname = "a"\nadress = 1\n'
-        '[[tags]]\nname = "b"\naddress = 2\ninterval_ms = 0\n[other]\n'
+        '[[tags]]\nname = "b"\naddress = 2\n[[tags]]\nname = "c"\naddress = "HR1"\ninterval_ms = 0\n[other]\n'
     )
     with pytest.raises(ConfigError) as caught:
         tags_from_toml(text, origin="t.toml", protocol=MODBUS)
     found = caught.value.mistakes
-    assert [line.split(": ")[0] for line in found] == [f"t.toml:{n}" for n in (5, 6, 9, 10, 11)]
+    assert [line.split(": ")[0] for line in found] == [f"t.toml:{n}" for n in (5, 6, 9, 13, 14)]
     for part, line in zip(["in line 1", "did you mean address", "coil 2", "from 1 to", "[[tags]]"], found, strict=True):
         assert part in line
 
