@@ -51,12 +51,15 @@ class S7Driver:
     def __init__(self, settings: S7Settings, clock: Clock) -> None:
         try:
             # Here, not on the way to the device: the import takes longer than a loop may be held up.
+            from bifrost.plc.s7.identity import ask_identity, list_data_blocks
             from bifrost.plc.s7.link import S7Link
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith("snap7"):
                 raise
             raise MissingExtra("python-snap7 is missing: pip install 'bifrost-edge[s7]'") from error
         self._new_link = S7Link
+        self._ask_identity = ask_identity
+        self._list_data_blocks = list_data_blocks
         self._settings = settings
         self._clock = clock
         self._link: S7Link | None = None
@@ -93,15 +96,13 @@ class S7Driver:
 
     async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
         """Open the link, negotiate the PDU, and ask the CPU who it is; what it does not tell is no error."""
-        from bifrost.plc.s7.identity import ask_identity
-
         settings = self._settings
         deadline = self._clock.monotonic() + timeout
         link = await self._opened(timeout)
         description = ""
         if settings.identify:
             try:
-                description = await ask_identity(link, timeout=timeout * _SHARE_TO_IDENTIFY)
+                description = await self._ask_identity(link, timeout=timeout * _SHARE_TO_IDENTIFY)
             except LinkError:
                 # It took offence, or did not answer: then without asking.
                 await link.aclose()
@@ -174,9 +175,7 @@ class S7Driver:
 
     async def browse(self, *, timeout: float) -> list[BrowsedTag]:
         """List the data blocks, each as its bytes; classic S7 communication knows no names of variables."""
-        from bifrost.plc.s7.identity import list_data_blocks
-
-        return await list_data_blocks(self._live(), timeout=timeout)
+        return await self._list_data_blocks(self._live(), timeout=timeout)
 
     async def _opened(self, timeout: float) -> S7Link:
         link = self._link = self._new_link(self._settings)

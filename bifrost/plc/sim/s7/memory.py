@@ -86,9 +86,7 @@ class S7Memory:
         }
         for (area, number), size in sizes.items():
             if not 0 <= size <= 65536 or (area is S7Area.DB and not 1 <= number <= 65535):
-                raise ConfigError(
-                    f"expected data blocks 1 to 65535 of 0 to 65536 bytes, got {number}: {size}"
-                )
+                raise ConfigError(f"expected data blocks 1 to 65535 of 0 to 65536 bytes, got {number}: {size}")
         self.areas = {place: bytearray(size) for place, size in sizes.items()}
         self.refusing: dict[tuple[S7Area, int], int] = {}
         self.writes: deque[S7WriteRecord] = deque(maxlen=_KEPT_WRITES)

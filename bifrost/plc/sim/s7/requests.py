@@ -23,6 +23,7 @@ __all__ = [
     "answer_items",
     "answer_writes",
     "clamp_pdu",
+    "is_userdata",
     "read_job",
     "write_values",
 ]
@@ -61,6 +62,11 @@ class S7Job:
     function: int
     items: tuple[S7Item, ...]
     data: bytes
+
+
+def is_userdata(frame: bytes) -> bool:
+    """Tell whether a frame asks for something about the CPU itself."""
+    return len(frame) > 8 and frame[5] == DATA and frame[7:9] == b"\x32\x07"
 
 
 def read_job(frame: bytes) -> S7Job | None:

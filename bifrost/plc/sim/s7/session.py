@@ -29,6 +29,7 @@ from bifrost.plc.sim.s7.requests import (
     answer_items,
     answer_writes,
     clamp_pdu,
+    is_userdata,
     read_job,
     write_values,
 )
@@ -48,6 +49,7 @@ class SessionOwner(Protocol):
     memory: S7Memory
     pdu_length: int
     refuse_connections: bool
+    mute_userdata: bool
 
     def next_injection(self) -> Injection | None:
         """Count a job and take the fault that it meets."""
@@ -87,6 +89,8 @@ class S7Session:
             raise _Ended
         job = read_job(frame) if kind == DATA else None
         if job is None:
+            if self._target.mute_userdata and is_userdata(frame):
+                return
             answer, granted = clamp_pdu(await self._relayed(frame), self._target.pdu_length)
             self._pdu = granted or self._pdu
             await self._send(answer)

@@ -65,6 +65,7 @@ class S7Target:
 
     Attributes:
         refuse_connections: refuse the ISO connection of every client from now on, as a wrong rack or slot does.
+        mute_userdata: never answer questions about the CPU itself, as some devices that imitate one.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class S7Target:
         self.faults = faults
         self.pdu_length = pdu_length
         self.refuse_connections = False
+        self.mute_userdata = False
         self.counters = S7Counters()
         self._max_clients = max_clients
         self._when_full = when_full
