@@ -360,3 +360,29 @@ async def test_whoever_has_read_enough_may_close_the_pipe(device: ModbusTcpServe
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_poll_outlives_an_outage_and_tells_it_once(bank: RegisterBank) -> None:
+    """On stderr the reason and the return of the link, on stdout a line for each poll."""
+    server = ModbusTcpServer(bank)
+    await server.start()
+    await server.stop()  # it keeps its port
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bifrost", "poll", url_of(server), "HR3", "--interval-ms", "20",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            assert b"HR3=BAD_NOT_CONNECTED" in await process.stdout.readline()
+            async with server:
+                while b"HR3=7" not in await process.stdout.readline():
+                    pass
+                process.send_signal(signal.SIGINT)
+                _, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    told = err.decode().splitlines()
+    assert ["cannot connect" in told[0], told[1:]] == [True, [f"bifrost: {url_of(server)}: connected"]]
