@@ -179,7 +179,7 @@ class MessageRouter:
         return Reply(listed)
 
     def _template(self, request: Request, instance: int, room: int) -> Reply:
-        structure = self.store.template(instance)
+        structure = self.store.types.template(instance)
         if structure is None or self.store.micro800:
             raise CIPFault(f"no template {instance}", code=0x05, extended=0)
         if request.service == 0x03:

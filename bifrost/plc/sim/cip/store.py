@@ -17,19 +17,16 @@ from bifrost.core.clock import Clock, SystemClock
 from bifrost.errors import AddressError, CIPFault, ConfigError, DataTypeError
 from bifrost.plc.sim.cip.paths import Logical, Symbolic, parse_tag_name
 from bifrost.plc.sim.cip.symbols import Place, Symbol, find_place
-from bifrost.plc.sim.cip.templates import STRING_82, lay_out, string_structure
+from bifrost.plc.sim.cip.type_table import TypeTable
 from bifrost.plc.sim.cip.types import (
     BOOL,
     DWORD,
-    ELEMENTARY,
-    SHORT_STRING,
-    DataType,
     Structure,
     decode,
     decode_array,
     encode,
     encode_array,
-    parse_declaration,
+    fitting,
 )
 from bifrost.plc.sim.signals import Signal
 
@@ -37,9 +34,7 @@ __all__ = ["Access", "TagStore", "WriteRecord"]
 
 _KEPT_WRITES = 1000
 _NAME = re.compile(r"[A-Za-z_][\w:]{0,39}", re.ASCII)
-_FIRST_TEMPLATE = 0x101
-_LAST_TEMPLATE = 0xEFF
-_TYPE_CODES = {0x00, 0xA0, *range(0xC0, 0xE0)}
+_PROGRAM = re.compile(r"[A-Za-z_]\w{0,39}", re.ASCII)
 
 
 class Access(IntEnum):
@@ -81,6 +76,8 @@ class TagStore:
         clock: where bound signals read time; it starts to count at the first read of a bound tag.
 
     Attributes:
+        micro800: as it was given.
+        types: the types that it knows.
         writes: the latest 1,000 writes from the wire, oldest first.
         write_count: all writes from the wire so far; a fragment counts as one.
         read_count: all reads from the wire so far.
@@ -90,10 +87,7 @@ class TagStore:
     def __init__(self, *, micro800: bool = False, clock: Clock | None = None) -> None:
         self.micro800 = micro800
         self._clock = SystemClock() if clock is None else clock
-        self._types: dict[str, DataType] = {name.casefold(): kind for name, kind in ELEMENTARY.items()}
-        self._types["string"] = SHORT_STRING if micro800 else STRING_82
-        self._templates: dict[int, Structure] = {STRING_82.template_id: STRING_82}
-        self._next_template = _FIRST_TEMPLATE
+        self.types = TypeTable(micro800=micro800)
         self._instances: dict[tuple[str, int], Symbol] = {}
         self._scopes: dict[str, dict[str, Symbol]] = {"": {}}
         self._programs: dict[str, str] = {}
@@ -106,25 +100,12 @@ class TagStore:
         self.on_write: Callable[[WriteRecord], None] | None = None
 
     def define(self, name: str, members: Mapping[str, str]) -> Structure:
-        """Define a structure from its members' declarations, in order.
-
-        Raises:
-            DataTypeError: the name is taken, or a member's type is unknown or not possible in a structure.
-            ConfigError: a Micro800 has no structures.
-        """
-        self._check_new_type(name)
-        made = lay_out(name, members, self._next_template, lambda wanted: self._types.get(wanted.casefold()))
-        return self._add_type(made)
+        """Define a structure from its members' declarations, in order; see `TypeTable.define`."""
+        return self.types.define(name, members)
 
     def define_string(self, name: str, length: int) -> Structure:
-        """Define a string type of `length` characters, 1 to 65535.
-
-        Raises:
-            DataTypeError: the name is taken, or the length is out of range.
-            ConfigError: a Micro800 has no string types.
-        """
-        self._check_new_type(name)
-        return self._add_type(string_structure(name, length, self._next_template))
+        """Define a string type of `length` characters; see `TypeTable.define_string`."""
+        return self.types.define_string(name, length)
 
     def add(
         self,
@@ -150,7 +131,7 @@ class TagStore:
         """
         if not _NAME.fullmatch(name):
             raise ConfigError(f"expected a tag name of up to 40 letters, digits and underscores, got {name!r}")
-        kind, dimensions = self._declared(name, declaration)
+        kind, dimensions = self.types.declared(name, declaration)
         folded = (program or "").casefold()
         if name.casefold() in self._scopes.get(folded, {}):
             raise ConfigError(f"tag {name!r} exists already")
@@ -263,10 +244,6 @@ class TagStore:
         # Instance ids are given in the order in which symbols come to be.
         return None if symbols is None else list(symbols.values())
 
-    def template(self, template_id: int) -> Structure | None:
-        """Find a structure by its template's instance id."""
-        return self._templates.get(template_id)
-
     def refresh(self, symbol: Symbol) -> None:
         """Let bound signals put their present values."""
         bindings = self._bindings.get(id(symbol))
@@ -276,9 +253,9 @@ class TagStore:
         if self._began is None:
             self._began = now
         for one in bindings:
-            value: float = one.signal.at(now - self._began)
-            kind = one.place.type
-            self._put(one.place, value if kind.name in ("REAL", "LREAL") else round(value))
+            value = fitting(one.place.type, one.signal.at(now - self._began))
+            if value is not None:
+                self._put(one.place, value)
 
     def wrote(self, record: WriteRecord) -> None:
         """Keep account of a write from the wire that took effect."""
@@ -298,18 +275,6 @@ class TagStore:
             part = encode(place.type, bool(value) if place.type is BOOL else value)
         data[place.offset : place.offset + len(part)] = part
 
-    def _declared(self, name: str, declaration: str) -> tuple[DataType, tuple[int, ...]]:
-        declared = parse_declaration(declaration)
-        kind = self._types.get(declared.name.casefold())
-        if kind is None:
-            raise DataTypeError(f"{name}: no type {declared.name!r}: define it first")
-        dimensions = declared.dimensions
-        if kind is not BOOL or not dimensions or self.micro800:
-            return kind, dimensions
-        if len(dimensions) > 1 or dimensions[0] % 32:
-            raise DataTypeError(f"{name}: a BOOL array has one dimension, a multiple of 32, got {declaration!r}")
-        return DWORD, (dimensions[0] // 32,)
-
     def _scope(self, program: str | None) -> dict[str, Symbol]:
         if program is None:
             return self._scopes[""]
@@ -317,6 +282,8 @@ class TagStore:
         if folded not in self._scopes:
             if self.micro800:
                 raise ConfigError("a Micro800 lists no programs: add its tags without one")
+            if not _PROGRAM.fullmatch(program):
+                raise ConfigError(f"expected a program's name such as Main, got {program!r}")
             self._scopes[folded] = {}
             self._programs[folded] = program
             marker = Symbol.marker(f"Program:{program}", self._take_instance())
@@ -326,20 +293,3 @@ class TagStore:
     def _take_instance(self) -> int:
         taken, self._next_instance = self._next_instance, self._next_instance + 1
         return taken
-
-    def _check_new_type(self, name: str) -> None:
-        if self.micro800:
-            raise ConfigError(f"{name}: a Micro800 has no structures on the wire")
-        if name.casefold() in self._types:
-            raise DataTypeError(f"type {name!r} exists already")
-        if self._next_template > _LAST_TEMPLATE:
-            raise DataTypeError("too many types: no template number is left")
-
-    def _add_type(self, made: Structure) -> Structure:
-        self._types[made.name.casefold()] = made
-        self._templates[made.template_id] = made
-        self._next_template += 1
-        # Clients compare the low byte with type codes: a template whose number ends in one would be taken for it.
-        while self._next_template & 0xFF in _TYPE_CODES:
-            self._next_template += 1
-        return made

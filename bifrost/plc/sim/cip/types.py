@@ -9,6 +9,7 @@ Obeys: CIP volume 1, appendix C (type codes); 1756-PM020, "CIP data types" and "
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -30,12 +31,14 @@ __all__ = [
     "decode_array",
     "encode",
     "encode_array",
+    "fitting",
     "parse_declaration",
 ]
 
 _DECLARATION = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\d+(?:\s*,\s*\d+){0,2})\s*\])?\s*")
 _SHORT_STRING_BYTES = 81
 _MAX_ELEMENTS = 1_000_000
+_FLOAT32_MAX = 3.4028234663852886e38
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -190,6 +193,24 @@ def decode(kind: DataType, data: bytes | bytearray, offset: int = 0) -> object:
         return bytes(data[offset + 1 : offset + 1 + used]).decode("iso-8859-1")
     value: object = struct.unpack_from(f"<{kind.format}", data, offset)[0]
     return value
+
+
+def fitting(kind: DataType, value: float) -> float | None:
+    """Bring a measurement into what the type holds: rounded and at its limits for integers, infinity for floats.
+
+    Returns:
+        The value, or None if it is no number and the type knows only numbers.
+    """
+    assert isinstance(kind, Elementary)
+    if kind.format == "d" or math.isnan(value):
+        return value if kind.format in ("d", "f") else None
+    if kind.format == "f":
+        return value if abs(value) <= _FLOAT32_MAX else math.copysign(math.inf, value)
+    bits = 8 * kind.size
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind.format.islower() else (0, (1 << bits) - 1)
+    if kind is BOOL:
+        return float(value != 0)
+    return low if value <= low else high if value >= high else round(value)
 
 
 def encode_array(kind: DataType, values: object, count: int) -> bytes:

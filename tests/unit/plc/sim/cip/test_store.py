@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
 from bifrost.errors import AddressError, ConfigError, DataTypeError
-from bifrost.plc.sim import Counter, Replay
+from bifrost.plc.sim import Constant, Counter, Replay
 from bifrost.plc.sim.cip import LOGIX, TagStore
 from bifrost.plc.sim.cip.router import MessageRouter
 from bifrost.testing import VirtualClock
@@ -65,6 +66,8 @@ def test_tags_have_names_and_are_there_once() -> None:
     for name, program in (("a", None), ("A", "main"), ("1x", None), ("x" * 41, None), ("Motör", None)):
         with pytest.raises(ConfigError):
             store.add(name, "DINT", program=program)
+    with pytest.raises(ConfigError, match="program's name"):
+        store.add("B", "DINT", program="Hälle")
     with pytest.raises(DataTypeError, match="no type 'Nope'"):
         store.add("B", "Nope")
     with pytest.raises(DataTypeError, match="multiple of 32"):
@@ -102,6 +105,29 @@ async def test_a_bound_signal_is_read_as_it_stands_at_that_moment(clock: Virtual
     assert clock.monotonic() == clock_now + 11.0
     assert served.handle(flow, 100).hex() == "cc000000ca0000002040"
     assert store.value("P") == {"Flow": 2.5, "Starts": 1}
+
+
+@pytest.mark.parametrize(
+    ("declaration", "measured", "stored"),
+    [
+        ("SINT", 500.0, 127),
+        ("SINT", -math.inf, -128),
+        ("UINT", -3.0, 0),
+        ("ULINT", 1e300, 2**64 - 1),
+        ("DINT", 2.6, 3),
+        ("DINT", math.nan, 5),
+        ("BOOL", 2.0, True),
+        ("REAL", 1e300, math.inf),
+        ("REAL", -1e300, -math.inf),
+        ("LREAL", 1e300, 1e300),
+    ],
+)
+def test_a_signal_beyond_its_tag_stands_at_the_limit(declaration: str, measured: float, stored: object) -> None:
+    """Integers stop at their limits, floats at infinity; what is no number leaves an integer as it was."""
+    store = TagStore()
+    store.add("T", declaration, {"DINT": 5}.get(declaration))
+    store.bind("T", Constant(measured))
+    assert store.value("T") == stored
 
 
 @pytest.mark.parametrize(("declaration", "name"), [("STRING", "T"), ("DINT[3]", "T"), ("Pair", "T")])

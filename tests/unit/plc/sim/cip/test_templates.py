@@ -105,6 +105,8 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
         ({"A": "BOOL[33]"}, "multiple of 32"),
         ({"A": "DINT["}, "expected a type such as"),
         ({"A": "DINT[0]"}, "1 to 1000000 elements"),
+        ({"A;": "DINT"}, "expected a name"),
+        ({"A": "DINT", "a": "DINT"}, "upper and lower case"),
     ],
 )
 def test_what_no_structure_can_have_is_refused(members: dict[str, str], text: str) -> None:
