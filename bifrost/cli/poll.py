@@ -103,7 +103,10 @@ def _display(options: argparse.Namespace, plc: PLCConnection) -> Iterator[_Show]
     if options.json:
         yield lambda snapshot: print(json_line(_snapshot_object(snapshot)), flush=True)
     elif options.plain or not sys.stdout.isatty() or find_spec("rich") is None:
-        forget = plc.on_state_change(_LinkNews(options.url))
+        news = _LinkNews(options.url)
+        if plc.state is LinkState.BACKOFF:
+            news.down(plc.last_error)
+        forget = plc.on_state_change(news)
         try:
             yield lambda snapshot: print(_line(snapshot, only_news=options.on_change), flush=True)
         finally:
@@ -122,10 +125,15 @@ class _LinkNews:
         self._url = url
         self._told = ""
 
+    def down(self, reason: str) -> None:
+        """Tell why there is no link."""
+        if reason != self._told:
+            self._told = reason
+            print(f"bifrost: {self._url}: {reason}", file=sys.stderr, flush=True)
+
     def __call__(self, change: StateChange) -> None:
-        if change.new is LinkState.BACKOFF and change.reason != self._told:
-            self._told = change.reason
-            print(f"bifrost: {self._url}: {change.reason}", file=sys.stderr, flush=True)
+        if change.new is LinkState.BACKOFF:
+            self.down(change.reason)
         elif change.new is LinkState.CONNECTED and self._told:
             self._told = ""
             print(f"bifrost: {self._url}: connected", file=sys.stderr, flush=True)
