@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bifrost.errors import AddressError, BifrostError, ConfigError, DataTypeError
 from bifrost.plc import Area, ByteOrder, DataType, Tag
+from bifrost.plc.drivers.registry import protocol_named
 
 HR, IR, DI, COIL = Area.HOLDING, Area.INPUT, Area.DISCRETE_INPUT, Area.COIL
 
@@ -129,9 +130,11 @@ def test_an_explicit_offset_counts_from_zero() -> None:
         (True, {}, AddressError, "expected an address"),
         (None, {}, AddressError, "has no address"),
         ("", {}, AddressError, "known forms"),
-        ("DB1.DBD4", {}, AddressError, "known forms"),
-        ("4x001", {}, AddressError, "known forms"),
-        ("0x0000001", {}, AddressError, "known forms"),
+        ("DB1.DBD4", {"protocol": "modbus-tcp"}, AddressError, "known forms"),
+        ("Speed", {"protocol": "modbus-tcp"}, AddressError, "known forms"),
+        ("a speed", {}, AddressError, "known forms"),
+        ("4x001", {}, AddressError, "4 to 6 digits"),
+        ("0x0000001", {}, AddressError, "4 to 6 digits"),
         ("HR1;", {}, AddressError, "at the end of address"),
         ("HR1.3.4", {}, AddressError, "names the bit twice"),
         ("HR1{speed=3}", {}, AddressError, "unit=2"),
@@ -195,9 +198,69 @@ def test_tags_are_frozen_equal_by_meaning_and_usable_as_keys() -> None:
 def test_any_address_is_understood_or_refused(address: str | int) -> None:
     """Never another exception, and never a place outside the device."""
     try:
-        tag = Tag("t", address)
+        tag = Tag("t", address, protocol="modbus-tcp")
     except BifrostError as error:
         text = str(error)
         assert text.startswith("tag 't'")
     else:
         assert 0 <= tag.resolved.offset <= 65535
+
+
+@pytest.mark.parametrize(
+    ("address", "dialect", "datatype"),
+    [
+        (40001, "modbus-tcp", DataType.UINT16),
+        ("C1", "modbus-tcp", DataType.BOOL),
+        ("DB1.DBD4:REAL", "s7", DataType.FLOAT32),
+        ("MW20", "s7", DataType.UINT16),
+        ("Speed", "ethernet-ip", DataType.AUTO),
+        ("Program:Main.Motor.Speed", "ethernet-ip", DataType.AUTO),
+    ],
+)
+def test_a_tag_without_protocol_is_understood_by_the_first_that_can(
+    address: str | int, dialect: str, datatype: DataType
+) -> None:
+    """Modbus, then S7, then EtherNet/IP; the connection's protocol has the last word."""
+    tag = Tag("t", address)
+    assert (tag.dialect, tag.datatype) == (dialect, datatype)
+    assert tag.bound_to(protocol_named(dialect)) is tag
+
+
+def test_a_tag_is_read_anew_by_the_protocol_of_its_connection() -> None:
+    """What was written counts, not what another protocol made of it; what it names itself is kept."""
+    coil = Tag("t", "C1")
+    named = coil.bound_to(protocol_named("ethernet-ip"))
+    assert (named.dialect, named.datatype) == ("ethernet-ip", DataType.AUTO)
+    assert Tag("t", "HR1").bound_to(protocol_named("modbus-rtu")).dialect == "modbus-tcp", "the same addresses"
+    with pytest.raises(AddressError, match="tag 't'"):
+        Tag("t", "Speed").bound_to(protocol_named("modbus-tcp"))
+    with pytest.raises(AddressError, match="has an address of s7, this connection speaks modbus-tcp"):
+        Tag("t", "MW20", protocol="s7").bound_to(protocol_named("modbus-tcp"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"clamp": (1.0, 0.0)}, "lowest, highest"),
+        ({"clamp": (0.0,)}, "lowest, highest"),
+        ({"clamp": (0.0, float("inf"))}, "lowest, highest"),
+        ({"deadband": -1.0}, "deadband of 0 or more"),
+        ({"deadband": float("nan")}, "finite deadband"),
+        ({"deadband": 1.0, "deadband_type": "percent"}, "'abs' or 'pct'"),
+        ({"max_age": -1.0}, "max_age of 0 or more"),
+        ({"interval_ms": 0.5}, "interval_ms from 1"),
+    ],
+)
+def test_wrong_options_of_a_tag_are_refused(fields: dict[str, Any], hint: str) -> None:
+    """Where it is made."""
+    with pytest.raises(ConfigError, match=hint):
+        Tag("t", "HR1", **fields)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("REAL", "FLOAT32"), ("dint", "INT32"), ("LREAL", "FLOAT64"), ("byte", "UINT8"), ("bcd16", "BCD16")],
+)
+def test_the_names_of_iec_61131_do_as_well(written: str, meant: str) -> None:
+    """Automation engineers know them by heart."""
+    assert DataType(written) is DataType[meant]
