@@ -226,3 +226,77 @@ async def test_mbpoll_reads_and_writes() -> None:
         assert "[1]: \t21.5" in await mbpoll("-t", "3:float", "-B", "-r", "1", "-c", "1", "127.0.0.1")
         await mbpoll("-t", "4", "-r", "21", "127.0.0.1", "99")
         assert device.get(Area.HOLDING, 20) == 99
+
+
+def _read_of(transaction: int, address: int) -> bytes:
+    return struct.pack(">HHHBBHH", transaction, 0, 6, 1, 3, address, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "order"), [(Fault.REORDER, [2, 1, 3]), (Fault.JOIN, [1, 2, 3])], ids=["reorder", "join"]
+)
+async def test_pipelined_requests_meet_answers_out_of_order_or_joined(fault: Fault, order: list[int]) -> None:
+    """Three requests in one segment; the first one's answer waits for the second's."""
+    plan = FaultPlan.script(Injection(fault, seconds=5.0))
+    async with ModbusTcpServer(bank(), faults=plan) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            writer.write(b"".join(_read_of(transaction, 7) for transaction in (1, 2, 3)))
+            frames = [await asyncio.wait_for(reader.readexactly(11), 1) for _ in range(3)]
+            assert [int.from_bytes(frame[:2]) for frame in frames] == order
+            assert {frame[9:] for frame in frames} == {(4711).to_bytes(2)}
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.REORDER, Fault.JOIN])
+async def test_an_answer_that_waits_for_a_next_one_in_vain_leaves_in_the_end(fault: Fault) -> None:
+    """A client that sends one request at a time is only late; one that leaves is forgotten."""
+    plan = FaultPlan.script(*[Injection(fault, seconds=0.05)] * 3)
+    async with ModbusTcpServer(bank(), faults=plan) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for transaction in (1, 2):
+            writer.write(_read_of(transaction, 7))
+            frame = await asyncio.wait_for(reader.readexactly(11), 1)
+            assert int.from_bytes(frame[:2]) == transaction
+        writer.write(_read_of(3, 7))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_device_that_is_full_may_accept_and_never_answer() -> None:
+    """Counted as turned away; it answers again once there is room for a new connection."""
+    async with ModbusTcpServer(bank(), max_clients=1, when_full="silence") as server:
+        first = await asyncio.open_connection("127.0.0.1", server.port)
+        first[1].write(_read_of(1, 7))
+        await asyncio.wait_for(first[0].readexactly(11), 1)
+        second = await asyncio.open_connection("127.0.0.1", server.port)
+        second[1].write(_read_of(2, 7))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(second[0].read(1), 0.1)
+        assert (server.counters.turned_away, server.counters.requests) == (1, 1)
+        for _, writer in (first, second):
+            writer.close()
+            await writer.wait_closed()
+        while server.clients:  # noqa: ASYNC110 (the server hears of it in its own time)
+            await asyncio.sleep(0.005)
+        third = await asyncio.open_connection("127.0.0.1", server.port)
+        third[1].write(_read_of(3, 7))
+        assert len(await asyncio.wait_for(third[0].readexactly(11), 1)) == 11
+        third[1].close()
+
+
+@pytest.mark.parametrize("broadcast", [None, True])
+async def test_unit_0_in_tcp_is_the_device_itself_unless_said_otherwise(broadcast: bool | None) -> None:
+    """V1.0b section 4.4.1.2: most servers answer it; as a broadcast it acts and nobody answers."""
+    device = bank()
+    async with ModbusTcpServer(device, broadcast=broadcast) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            writer.write(struct.pack(">HHHBBHH", 1, 0, 6, 0, 6, 9, 77) + _read_of(2, 9))
+            frame = await asyncio.wait_for(reader.readexactly(12 if broadcast is None else 11), 1)
+            assert int.from_bytes(frame[:2]) == (1 if broadcast is None else 2)
+            assert device.get(Area.HOLDING, 9) == 77
+        finally:
+            writer.close()
