@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from bifrost.core.value import Value
-from bifrost.errors import AddressError, BifrostError, DataTypeError, ProtocolError
+from bifrost.errors import AddressError, BifrostError, CIPFault, DataTypeError, ProtocolError
 from bifrost.plc.datatypes import DataType
-from bifrost.plc.ethernet_ip.address import LogixAddress, Segment
+from bifrost.plc.ethernet_ip.address import LogixAddress, Segment, path_of
 from bifrost.plc.ethernet_ip.answers import Answer, parse_answers
 from bifrost.plc.ethernet_ip.cip_types import (
     DWORD_CODE,
@@ -22,6 +22,7 @@ from bifrost.plc.ethernet_ip.cip_types import (
     decode_atomic,
     decode_bits,
     fits,
+    name_of,
 )
 from bifrost.plc.ethernet_ip.faults import PATH_STATUS, cip_fault
 from bifrost.plc.ethernet_ip.requests import encode_path, multiple_request, read_part_request, read_request
@@ -32,6 +33,7 @@ __all__ = ["Exchanger", "Outcome", "TagReader"]
 Outcome = list[Value] | BifrostError
 """A tag's values, arrays spread out, or why there are none."""
 
+_KEPT = 20_000  # addresses whose requests are remembered
 _MORE, _TOO_LARGE, _UNSUPPORTED, _PART = 0x06, 0x11, 0x08, 0x1E
 _LOGIX_STRING = 0x0FCE  # handle of the text type that every Logix controller has
 
@@ -86,21 +88,20 @@ class TagReader:
         """
         self._follow_table()
         asks: dict[tuple[bytes, int], _Ask] = {}
-        mine: list[_Ask | BifrostError] = []
+        mine: list[tuple[_Ask, int | None] | BifrostError] = []
         for address in addresses:
             try:
                 ask = self._ask(address)
             except (AddressError, DataTypeError) as error:
                 mine.append(error)
                 continue
-            mine.append(asks.setdefault((ask.path, ask.count), ask))
-            ask.result = b""
-        self._fetch(list(asks.values()))
-        outcomes: list[Outcome] = []
-        for address, one in zip(addresses, mine, strict=True):
-            result = one if isinstance(one, BifrostError) else one.result
-            outcomes.append(result if isinstance(result, BifrostError) else self._decoded(address, result))
-        return outcomes
+            mine.append((asks.setdefault((ask.path, ask.count), ask), ask.first_bit))
+        for group in self._groups(list(asks.values())):
+            self._group(group)
+        return [
+            one if isinstance(one, BifrostError) else self._outcome(address, *one)
+            for address, one in zip(addresses, mine, strict=True)
+        ]
 
     def learn(self, segments: tuple[Segment, ...]) -> tuple[int, bytes]:
         """Tell type code and first element of a path by reading it once.
@@ -110,19 +111,21 @@ class TagReader:
         """
         self._follow_table()
         if segments not in self._learned:
-            name = ".".join(segment.name for segment in segments)
-            ask = _Ask(name, encode_path(segments), 1, 8, None)
+            ask = _Ask(path_of(segments), encode_path(segments), 1, 8, None)
             self._one(ask)
-            if isinstance(ask.result, BifrostError):
+            if isinstance(ask.result, CIPFault):
                 raise ask.result
+            if isinstance(ask.result, BifrostError):
+                raise DataTypeError(str(ask.result))  # it says nothing against the link
             self._learned[segments] = (_code(ask.result), ask.result)
         return self._learned[segments]
 
     def _follow_table(self) -> None:
-        if self._table is not self._session.table:
+        if self._table is not self._session.table or len(self._asked) > _KEPT:
             self._table = self._session.table
             self._asked.clear()
             self._learned.clear()
+            self._worked.clear()
 
     # What to ask for
 
@@ -152,17 +155,13 @@ class TagReader:
         if info is None and address.datatype is DataType.BOOL and address.bit is None and len(last.index) == 1:
             try:
                 code, _ = self.learn((*address.segments[:-1], Segment(last.name)))
-            except BifrostError:
+            except (CIPFault, DataTypeError):
                 return None  # the request itself will tell
             if code == DWORD_CODE:
                 return TypeInfo(code, None, 1)
         return info
 
     # Asking
-
-    def _fetch(self, asks: list[_Ask]) -> None:
-        for group in self._groups(asks):
-            self._group(group)
 
     def _groups(self, asks: list[_Ask]) -> Iterator[list[_Ask]]:
         budget = self._session.budget
@@ -237,17 +236,23 @@ class TagReader:
 
     # What came
 
-    def _decoded(self, address: LogixAddress, data: bytes) -> Outcome:
+    def _outcome(self, address: LogixAddress, ask: _Ask, first_bit: int | None) -> Outcome:
+        result = ask.result
+        if isinstance(result, BifrostError):
+            self._asked.pop(address, None)  # what was known of it may be the reason
+            return result
         try:
-            return self._values(address, data)
+            return self._values(address, result, first_bit)
         except (DataTypeError, ProtocolError) as error:
             return type(error)(f"{address.path}: {error}")
 
-    def _values(self, address: LogixAddress, data: bytes) -> list[Value]:
+    def _values(self, address: LogixAddress, data: bytes, first_bit: int | None) -> list[Value]:
         code = _code(data)
         known = self._table.find(address.segments) if self._table is not None else None
         if known is not None and known.code != code:
             self._session.stale = True
+        if first_bit is not None and code != DWORD_CODE:
+            raise DataTypeError(f"an array of BOOL was expected, the controller has {name_of(code)}")
         if code == STRUCT_CODE:
             return self._structures(address, data, known)
         kind = atomic_type(code)
@@ -259,11 +264,8 @@ class TagReader:
             return list(decode_bits(data[2:], address.bit, 1))
         if not fits(address.datatype, code):
             raise DataTypeError(f"the tag is declared {address.datatype}, the controller has a {kind.name}")
-        ask = self._asked[address]
-        if ask.first_bit is not None and code == DWORD_CODE:
-            return list(decode_bits(data[2:], ask.first_bit, address.count))
-        if address.datatype is DataType.BOOL and code == DWORD_CODE:
-            return list(decode_bits(data[2:], 0, address.count))
+        if code == DWORD_CODE and (first_bit is not None or address.datatype is DataType.BOOL):
+            return list(decode_bits(data[2:], first_bit or 0, address.count))
         return list(decode_atomic(kind, data[2:], address.count))
 
     def _structures(self, address: LogixAddress, data: bytes, known: TypeInfo | None) -> list[Value]:

@@ -173,8 +173,15 @@ class TagTable:
         dimensions = raw.get("dimensions", ())[: raw.get("dim", 0)]
         count = math.prod(dimensions) if dimensions else raw.get("array") or 0
         if raw["tag_type"] == "struct":
-            return TypeInfo(STRUCT_CODE, self._layouts[raw["data_type"]["template"]["structure_handle"]], count)
+            return TypeInfo(STRUCT_CODE, self._layout_of(raw["data_type"]), count)
         return TypeInfo(codes_by_name().get(raw["data_type"] or "", 0), None, count)
+
+    def _layout_of(self, raw: Mapping[str, Any]) -> Layout:
+        # Not every one is among the layouts by name: two modules may call theirs the same.
+        handle: int = raw["template"]["structure_handle"]
+        if handle not in self._layouts:
+            self._layouts[handle] = Layout(raw)
+        return self._layouts[handle]
 
     def browse(self) -> list[BrowsedTag]:
         """Everything, the members of structures included; those of an array are the first element's."""

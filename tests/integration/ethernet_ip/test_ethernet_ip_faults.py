@@ -263,3 +263,46 @@ async def test_a_loaded_program_is_followed() -> None:
         assert "FLOAT32" in str(declared.errors[0])
         assert "DINT" in str(declared.errors[0])
         assert await followed.values("Speed") == [99]
+
+
+async def test_a_list_that_no_longer_fits_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A structure with another layout is BAD, never misread, until the list is there again; arrays of bits likewise."""
+    monkeypatch.setattr("bifrost.plc.ethernet_ip.driver._REFRESH", 0.0)
+    store = tag_store()
+    store.define("Pair", {"A": "DINT", "B": "REAL"})
+    store.define("Triple", {"A": "DINT", "C": "INT", "B": "REAL"})
+    store.add("Thing", "Pair", {"A": 1, "B": 2.5})
+    async with LogixTarget(store) as target, linked(target.port) as followed:
+        assert await followed.values("Thing", "Flags[40]") == [{"A": 1, "B": 2.5}, False]
+        store.remove("Thing")
+        store.remove("Flags")
+        store.add("Thing", "Triple", {"A": 1, "C": 2, "B": 3.5})
+        store.add("Flags", "DINT[50]", list(range(50)))
+        store.download()
+
+        async def mended() -> bool:
+            readings = await followed.read("Thing", "Flags[40]")
+            assert readings.values[0] in (None, {"A": 1, "C": 2, "B": 3.5})
+            assert readings.values[1] in (None, 40)
+            return not readings.errors
+
+        assert not await mended()
+        await until(mended, timeout=2.0)
+        assert followed.driver.counters()["tag_uploads"] >= 2
+        assert followed.losses == []
+
+
+async def test_too_many_readers_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue of a link is bounded: what is too much is BAD at once, and a write says that nothing was sent."""
+    monkeypatch.setattr("bifrost.plc.ethernet_ip.watched_thread.MAX_WAITING", 2)
+    async with LogixTarget(tag_store()) as target, linked(target.port) as crowded:
+        target.faults = CipFaultPlan.script(CipInjection(CipFault.DELAY, seconds=0.1))
+        first = [asyncio.ensure_future(crowded.read("Speed")) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        readings = await crowded.read("Speed", "Count")
+        assert readings.values == [None, None]
+        assert status(readings) is StatusCode.BAD_COMMUNICATION_ERROR
+        with pytest.raises(NotConnected, match="ask less often"):
+            await crowded.write("Count", 3)
+        assert [(await one).values for one in first] == [[1.5]] * 3
+        assert crowded.losses == []
