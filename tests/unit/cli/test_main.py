@@ -111,10 +111,11 @@ def test_an_error_of_ours_has_no_traceback(
 
 
 def test_no_optional_dependency_is_imported_for_the_command_line() -> None:
-    """Reading arguments loads no connector's library and no terminal library."""
+    """Reading arguments loads no connector's or protocol's library and no terminal library."""
     import subprocess
 
-    code = "import sys, bifrost.cli.main; print([m for m in ('rich', 'aiomqtt', 'sqlite_utils') if m in sys.modules])"
+    optional = ("rich", "aiomqtt", "sqlite_utils", "pycomm3", "snap7", "serial", "pymodbus")
+    code = f"import sys, bifrost.cli.main; print([m for m in {optional} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "[]\n"
 
