@@ -188,7 +188,7 @@ class FaultPlan:
         seed: int,
         *,
         rate: float = 0.1,
-        faults: Sequence[Fault] = tuple(Fault),
+        faults: Sequence[Fault] | None = None,
         seconds: float = 0.05,
         framing: Framing = Framing.TCP,
     ) -> FaultPlan:
@@ -197,7 +197,8 @@ class FaultPlan:
         Args:
             seed: names the plan.
             rate: share of the requests that meet a fault, 0..1.
-            faults: the kinds to draw from, each as likely; those that cannot happen in `framing` are left out.
+            faults: the kinds to draw from, each as likely; those that cannot happen in `framing` are left out. None:
+                all but VALUE_EDGE, whose answers no client can tell from good ones.
             seconds: how late DELAY is, at most; the gaps of SLOW_BYTES are a tenth of it.
             framing: how the server frames its answers.
 
@@ -206,7 +207,8 @@ class FaultPlan:
         """
         if not 0.0 <= rate <= 1.0:
             raise ConfigError(f"rate: expected 0..1, got {rate!r}")
-        kinds = tuple(fault for fault in faults if fault.applies_to(framing))
+        wanted = [fault for fault in Fault if fault is not Fault.VALUE_EDGE] if faults is None else faults
+        kinds = tuple(fault for fault in wanted if fault.applies_to(framing))
         if not kinds:
             raise ConfigError(f"faults: expected at least one kind that can happen in {framing}, got none")
         return cls(_draw(random.Random(seed), rate, kinds, seconds))  # noqa: S311 (a test plan, no secret)

@@ -227,7 +227,7 @@ def test_a_plan_draws_only_what_can_happen(framing: Framing) -> None:
     """A serial line is never reset, and only MBAP has transaction ids."""
     plan = FaultPlan.seeded(1, rate=1.0, framing=framing)
     drawn = {injection.fault for injection in (plan.next_injection() for _ in range(1000)) if injection is not None}
-    assert drawn == {fault for fault in Fault if framing in fault.framings}
+    assert drawn == {fault for fault in Fault if framing in fault.framings} - {Fault.VALUE_EDGE}
     if framing is Framing.RTU:
         assert not drawn & {Fault.RST, Fault.FIN, Fault.BAD_PROTOCOL_ID, Fault.WRONG_TRANSACTION}
 
