@@ -25,8 +25,7 @@ __all__ = ["S7Link"]
 
 _T = TypeVar("_T")
 _CLOSING_SECONDS = 1.0
-_LEAST_PDU = 64
-_MALFORMED = (S7Error, RuntimeError, ValueError, IndexError, struct.error)
+_MALFORMED = (S7Error, RuntimeError, ValueError, LookupError, struct.error)
 """What snap7 raises for an answer that is a refusal, or none at all."""
 
 
@@ -96,10 +95,11 @@ class S7Link:
             raise
         finally:
             self._busy = False
-        if not connection.connected or client.pdu_length < _LEAST_PDU:
+        if not connection.connected:
             self._drop()
             raise NotConnected(f"{host} port {port} ended the link while it was being made")
-        self.pdu = client.pdu_length
+        # More than was asked for is no grant: what we send is as long as we said at most.
+        self.pdu = min(client.pdu_length, self._settings.pdu_length)
         client.connected = self.connected = True
 
     def tell(self, on_lost: Callable[[BifrostError], None]) -> None:
