@@ -167,8 +167,11 @@ class ModbusDriver(abc.ABC):
         except NotConnected:
             await self._give_link()
             raise
-        except (ConfigError, DeviceFault, ProtocolError, LinkTimeout):
+        except (ConfigError, DeviceFault, ProtocolError):
             return ""  # many devices do not know the function; that is no reason not to use them
+        except LinkTimeout:
+            await self._replace_link(timeout)
+            return ""
         except BaseException:
             await self._give_link()
             raise
@@ -331,6 +334,19 @@ class ModbusDriver(abc.ABC):
         else:
             lease = Lease(await open_link(self._lost), self._tally)
         self._lease, self._link = lease, lease.link
+
+    async def _replace_link(self, timeout: float) -> None:
+        """Take a new link in the place of one whose device may still be busy with what it does not understand.
+
+        libmodbus 3.1.6 rests for half a second over a function that it does not know, and throws away what came
+        meanwhile.
+        """
+        on_lost, self._on_lost = self._on_lost, _ignore
+        if self._lease is not None:
+            self._lease.link.abort(NotConnected("the device did not say what it is, and may not listen any more"))
+        await self._give_link()
+        self._on_lost = on_lost
+        await self._take_link(timeout)
 
     async def _give_link(self) -> None:
         lease, self._lease = self._lease, None

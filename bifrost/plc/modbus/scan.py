@@ -24,6 +24,9 @@ __all__ = ["scan_units"]
 _ABSENT_CODES = frozenset({10, 11})
 """A gateway's word for "nobody there": no path, no answer from the target."""
 
+_IDENTIFICATION_TIMEOUT = 1.0
+"""Seconds at least: libmodbus rests for half a second before it says that it does not know a function."""
+
 _ALL_UNITS = range(1, 248)
 
 
@@ -44,7 +47,8 @@ async def scan_units(
     Args:
         target: host name or address, also as ``host:port``.
         units: unit ids to ask, 1 to 255; default 1 to 247, all that the standard has for a bus.
-        timeout: seconds for each answer, 0.01 to 60; default 0.5.
+        timeout: seconds for each answer, 0.01 to 60; default 0.5. One that is there has at least a second to say what
+            it is.
         rate: requests in a second at most, 0.1 to 1000; default 10.
         port: for a target that names none; default 502.
         connect_timeout: seconds for the link to come up, 0.01 to 60; default 3.
@@ -107,7 +111,7 @@ class _Scanner:
         """Ask for one register."""
         request = modbus_read_request(3, 0, 1)
         try:
-            modbus_decode_answer(request, await self._ask(unit, request))
+            modbus_decode_answer(request, await self._ask(unit, request, self._timeout))
         except ModbusFault as fault:
             return fault.code not in _ABSENT_CODES
         except ProtocolError:
@@ -123,7 +127,7 @@ class _Scanner:
         """Ask what it is; None if it does not say."""
 
         async def ask(request: bytes) -> bytes:
-            return await self._ask(unit, request)
+            return await self._ask(unit, request, max(self._timeout, _IDENTIFICATION_TIMEOUT))
 
         try:
             return await identify(ask)
@@ -132,6 +136,8 @@ class _Scanner:
         except (LinkTimeout, NotConnected):
             if self._link is None:
                 raise
+            # It may still be busy with a function that it does not know, and throw away what comes meanwhile.
+            await self.aclose()
             return None
 
     def describe(self, unit: int, said: DeviceIdentification | None) -> FoundDevice:
@@ -154,13 +160,13 @@ class _Scanner:
         if link is not None:
             await link.aclose()
 
-    async def _ask(self, unit: int, request: bytes) -> bytes:
+    async def _ask(self, unit: int, request: bytes, timeout: float) -> bytes:
         loop = asyncio.get_running_loop()
         if (wait := self._not_before - loop.time()) > 0.0:
             await asyncio.sleep(wait)
         self._not_before = loop.time() + self._gap
         link = await self.connect()
-        return await link.exchange(lambda tid: modbus_frame(tid, unit, request), unit, self._timeout, self._tally)
+        return await link.exchange(lambda tid: modbus_frame(tid, unit, request), unit, timeout, self._tally)
 
 
 def _address(target: str, port: int) -> tuple[str, int]:
