@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import add_link_options, linked, run_with_device
-from bifrost.cli.output import HelpWithExamples, counted, print_columns
+from bifrost.cli.output import HelpWithExamples, counted, print_columns, shown
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import BrowsedTag
@@ -80,7 +80,8 @@ def _object(tag: BrowsedTag) -> dict[str, Any]:
 
 def _row(tag: BrowsedTag) -> tuple[str, ...]:
     kind = tag.type_name or tag.datatype or ""
-    return (tag.name, f"{kind}[{tag.count}]" if tag.count > 1 else kind, tag.access, tag.address, tag.description)
+    cells = (tag.name, f"{kind}[{tag.count}]" if tag.count > 1 else kind, tag.access, tag.address, tag.description)
+    return tuple(map(shown, cells))
 
 
 def _tags(found: Sequence[BrowsedTag], protocol: str) -> list[Tag]:

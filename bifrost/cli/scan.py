@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import run_with_device
-from bifrost.cli.output import HelpWithExamples, print_columns
+from bifrost.cli.output import HelpWithExamples, print_columns, shown
 from bifrost.errors import ConfigError
 from bifrost.plc.discovery import FoundDevice, discover, search_options
 
@@ -106,4 +106,4 @@ def _object(device: FoundDevice) -> dict[str, Any]:
 
 
 def _row(device: FoundDevice) -> tuple[str, ...]:
-    return (device.url, device.name, device.vendor, device.description)
+    return (device.url, *map(shown, (device.name, device.vendor, device.description)))

@@ -55,6 +55,7 @@ _ACCESS = {
     "rw": "rw",
     "readwrite": "rw",
 }
+_FORCED_TEXT = re.compile(r"=\"([^\"]+)\"|'(.+)")  # how people keep a spreadsheet from taking a number for one
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+")
 _WITH_FRACTION = re.compile(r"(\d{1,6})[.,]0+")
 _GROUPED = re.compile(r"\d{1,3}(?:[ ,'.\u00a0\u202f]\d{3})+")
@@ -146,6 +147,8 @@ def address_of(row: Mapping[str, str], *, has_six_digits: bool) -> str | None:
     cell = row.get("address")
     if cell is None:
         return None
+    if forced := _FORCED_TEXT.fullmatch(cell):
+        cell = forced[1] or forced[2]
     as_text = "format the column as text before you fill it"
     if _SCIENTIFIC.fullmatch(cell):
         raise CellError(f'found "{cell}": a spreadsheet took the address for a number; {as_text}')

@@ -164,8 +164,9 @@ def test_a_coil_that_may_have_lost_its_zero_among_six_digits_is_refused() -> Non
 
 def test_bits_and_short_coils_that_are_meant_are_taken() -> None:
     """A BOOL at 40001.0 is bit 0, and at 17 it is a coil."""
-    tags = tags_from_csv("name,address,type\na,40001.0,BOOL\nb,17,bool\nc,000018,\n", protocol=MODBUS)
-    assert [(tag.resolved.offset, tag.resolved.bit) for tag in tags] == [(0, 0), (16, None), (17, None)]
+    text = 'name,address,type\na,40001.0,BOOL\nb,17,bool\nc,000018,\nd,="00019",\ne,\'00020,\n'
+    tags = tags_from_csv(text, protocol=MODBUS)
+    assert [(tag.resolved.offset, tag.resolved.bit) for tag in tags] == [(0, 0), *((at, None) for at in range(16, 20))]
 
 
 def test_a_decimal_comma_is_not_guessed_at() -> None:
