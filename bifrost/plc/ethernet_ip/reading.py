@@ -28,7 +28,7 @@ from bifrost.plc.ethernet_ip.faults import PATH_STATUS, cip_fault
 from bifrost.plc.ethernet_ip.requests import encode_path, multiple_request, read_part_request, read_request
 from bifrost.plc.ethernet_ip.tag_table import TagTable, TypeInfo
 
-__all__ = ["Exchanger", "Outcome", "TagReader"]
+__all__ = ["Exchanger", "Outcome", "TagReader", "bits_place"]
 
 Outcome = list[Value] | BifrostError
 """A tag's values, arrays spread out, or why there are none."""

@@ -265,7 +265,7 @@ class WatchedThread:
             return
         self.timeouts += 1
         waited = job.limit if due == job.started + job.limit else job.patience
-        self.cut(LinkTimeout(f"{self._endpoint} did not answer within {waited:g} s; the link was given up"))
+        self.cut(LinkTimeout(f"{self._endpoint} did not answer within {waited:g} s"))
 
     def _abandon(self, job: _Job) -> None:
         self._timer = None

