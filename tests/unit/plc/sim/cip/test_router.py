@@ -194,6 +194,7 @@ def test_a_multiple_service_answers_each_and_marks_the_failure() -> None:
     assert answer[:4].hex() == "8a001e00"
     assert [one.hex() for one in split(answer)] == [REAL_ONE_AND_A_HALF, "cc0004010000", "cc000000c10001", "8a000800"]
     assert served.handle(multiple(inner[:1]), ROOM)[:4].hex() == "8a000000"
+    assert served.handle(multiple(inner[:2]), ROOM)[:4].hex() == "8a001e00"
 
 
 def multiple(inner: list[bytes]) -> bytes:

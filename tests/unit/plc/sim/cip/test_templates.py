@@ -115,6 +115,19 @@ def test_what_no_structure_can_have_is_refused(members: dict[str, str], text: st
         TagStore().define("Bad", members)
 
 
+def test_template_numbers_are_never_taken_for_type_codes() -> None:
+    """Clients look at the low byte; each structure has a number of its own until none is left."""
+    store = TagStore()
+    made = [store.define(f"T{at}", {"A": "DINT"}) for at in range(3000)]
+    numbers = {one.template_id for one in made}
+    assert len(numbers) == 3000
+    assert all(0x100 < one <= 0xEFF for one in numbers)
+    assert not {one & 0xFF for one in numbers} & {0x00, 0xA0, *range(0xC0, 0xE0)}
+    with pytest.raises(DataTypeError, match="no template number"):
+        for at in range(3000, 4000):
+            store.define(f"T{at}", {"A": "DINT"})
+
+
 def test_types_are_defined_once_and_never_on_a_micro800() -> None:
     """Names are compared without case; a Micro800 has no structures."""
     store = TagStore()
