@@ -80,12 +80,10 @@ class GroupAtWork:
             if self._report_at is None:
                 self._report_at = now + self._report_interval
         news = changes.changed([row[2] for row in rows], [row[3] for row in rows])
-        if chosen is None:
-            return news
+        let_through = range(len(rows)) if chosen is None else set(chosen)
         # A bad row is repeated from time to time though nothing changed: whoever listens later learns of it.
-        let_through = set(chosen)
-        bad = {at for at in chosen if rows[at][3] >> 31}
-        return sorted({at for at in news if at in let_through} | bad)
+        bad = {at for at in let_through if rows[at][3] >> 31}
+        return sorted(bad.union(at for at in news if at in let_through))
 
 
 def groups_at_work(

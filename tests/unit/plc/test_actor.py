@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bifrost.actors import Actor, ActorRef, ActorState, ActorSystem, Backoff, ChildSpec, Mailbox
 from bifrost.core.batch import Batch
+from bifrost.core.clock import Clock
 from bifrost.errors import BifrostError, ConfigError, ModbusFault, NotConnected, WriteError
-from bifrost.plc import TagSettings
+from bifrost.plc import DataType, DeviceSettings, PLCConnection, TagSettings
 from bifrost.plc.actor import Connect, device_spec
 from bifrost.plc.device import DeviceMessage, DeviceStatus, GetStatus, PollGroup, SetOutputs, WriteOutcome, WriteTag
 from bifrost.testing import VirtualClock
@@ -353,3 +356,71 @@ def test_what_cannot_work_is_refused_before_anything_starts() -> None:
     ):
         with pytest.raises(ConfigError, match=complaint):
             device_spec(settings, name="press", **options)
+
+
+async def test_each_tag_is_polled_at_its_own_rate(clock: VirtualClock) -> None:
+    """Tags of one interval together, those without one at the device's; all over one link."""
+    machine = Machine({"fast": 1, "slow": 2, "plain": 3})
+
+    def connect(clock: Clock) -> PLCConnection:
+        made = memory(machine, interval=0.5)(clock)
+        tags = [replace(tag, interval_ms={"fast": 100.0, "slow": 2000.0}.get(tag.name)) for tag in made.tags]
+        return PLCConnection(made.settings.protocol, name="press", tags=tags, clock=clock, interval_ms=500.0)
+
+    async with running(clock, connect) as plant:
+        await asyncio.sleep(20.9)
+        counts = Counter(row[0] for batch in plant.got for row in batch.rows())
+        assert 205 <= counts["press/fast"] <= 210
+        assert 40 <= counts["press/plain"] <= 42
+        assert 10 <= counts["press/slow"] <= 12
+        assert all(len({row[0] for row in batch.rows()}) == 1 for batch in plant.got)
+        assert (await plant.status()).connects == 1
+
+
+async def test_a_group_can_publish_only_what_changed(clock: VirtualClock) -> None:
+    """First everything, then what left its deadband; at the latest after the report interval, everything again."""
+    machine = Machine({"a": 10, "b": 20})
+    group = PollGroup(("a", "b"), 0.1, on_change=True, report_interval=5.0)
+    async with running(clock, memory(machine), groups=[group]) as plant:
+        await asyncio.sleep(1.05)
+        machine.values["b"] = 21
+        await asyncio.sleep(1.0)
+        rows = [(row[0], row[2]) for batch in plant.got for row in batch.rows()]
+        assert rows == [("press/a", 10), ("press/b", 20), ("press/b", 21)]
+        await asyncio.sleep(4.0)
+        rows = [(row[0], row[2]) for batch in plant.got for row in batch.rows()]
+        assert rows[3:] == [("press/a", 10), ("press/b", 21)]
+        assert (await plant.status()).polls >= 55
+
+
+async def test_an_outage_is_told_by_a_group_that_publishes_on_change(clock: VirtualClock) -> None:
+    """At once, again every `bad_repeat` seconds, and once when it is over."""
+    machine = Machine({"a": 1})
+    group = PollGroup(("a",), 0.1, on_change=True)
+    async with running(clock, memory(machine, backoff_max=1.0), groups=[group], bad_repeat=5.0) as plant:
+        await asyncio.sleep(0.55)
+        machine.pull_the_plug()
+        await asyncio.sleep(11.0)
+        assert plant.statuses() == [GOOD, GONE, GONE, GONE]
+        machine.present = True
+        await asyncio.sleep(3.0)
+        assert plant.statuses()[4:] == [GOOD]
+
+
+async def test_the_settings_of_a_device_reach_its_groups(clock: VirtualClock) -> None:
+    """What a settings file says about publishing holds without naming a group."""
+    settings = DeviceSettings(
+        protocol=memory(Machine({"a": 1}))(clock).settings.protocol,
+        interval_ms=100.0,
+        on_change=True,
+        tags=[TagSettings(name="a", address="a", datatype=DataType.UINT32, interval_ms=200.0)],
+    )
+    got: list[Batch] = []
+    async with ActorSystem("test", clock=clock, seed=1) as system:
+        out = await system.start_child(ChildSpec(id="sink", start=Collector, args=(got,)))
+        await system.start_child(device_spec(settings, name="press", outputs=[out]))
+        await asyncio.sleep(3.05)
+        status = await system.ref("press").ask(GetStatus())
+        assert isinstance(status, DeviceStatus)
+        assert 14 <= status.polls <= 16
+    assert [row[2] for batch in got for row in batch.rows()] == [1]
