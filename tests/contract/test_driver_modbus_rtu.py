@@ -1,4 +1,4 @@
-"""The drivers for Modbus RTU keep the driver's contract: on a serial line, by a thread, and in TCP."""
+"""The drivers for Modbus RTU keep the driver's contract: on a serial line, by threads, in TCP, and by pymodbus."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from bifrost.plc.drivers.base import Driver
 from bifrost.plc.modbus import serial_port
 from bifrost.plc.modbus.rtu_driver import ModbusRtuDriver, ModbusRtuOverTcpDriver
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
+from bifrost.plc.modbus.settings import ModbusSettings
+from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 from bifrost.plc.sim import Fault, FaultPlan, ModbusRtuServer, ModbusTcpServer, PtyPair, open_pty_pair
 from tests.contract.modbus_devices import OnTheSimulator, simulated_bank, unused_port
 
@@ -69,3 +71,24 @@ class TestModbusRtuOverTcp(OnTheSimulator):
 
     def make_unreachable(self, clock: Clock) -> Driver:
         return ModbusRtuOverTcpDriver(ModbusRtuOverTcpSettings(host="127.0.0.1", port=unused_port()), clock)
+
+
+class TestModbusTcpByPymodbus(OnTheSimulator):
+    """Modbus TCP with the other engine."""
+
+    def make(self, clock: Clock) -> Driver:
+        return ModbusTcpDriver(ModbusSettings(host="127.0.0.1", port=self.port, engine="pymodbus"), clock)
+
+    def make_unreachable(self, clock: Clock) -> Driver:
+        return ModbusTcpDriver(ModbusSettings(host="127.0.0.1", port=unused_port(), engine="pymodbus"), clock)
+
+
+class TestModbusRtuByPymodbus(TestModbusRtuOnALine):
+    """A serial line with the other engine."""
+
+    def make(self, clock: Clock) -> Driver:
+        settings = ModbusRtuSettings(serial_port=self.line.path, baudrate=115_200, engine="pymodbus")
+        return ModbusRtuDriver(settings, clock)
+
+    def make_unreachable(self, clock: Clock) -> Driver:
+        return ModbusRtuDriver(ModbusRtuSettings(serial_port="/dev/no-such-port", engine="pymodbus"), clock)
