@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
                 int length = modbus_receive(context, query);
                 if (length > 0) {
                     uint8_t function = query[modbus_get_header_length(context)];
-                    writes += function == 5 || function == 6 || function == 15 || function == 16;
+                    writes += function == 5 || function == 6 || function == 15 || function == 16 || function == 22;
                     modbus_reply(context, query, length, tables);
                 } else if (length < 0) {
                     close(fd);

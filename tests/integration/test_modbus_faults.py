@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import struct
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
@@ -15,9 +16,16 @@ from bifrost._native import modbus_frame
 from bifrost.core.quality import StatusCode
 from bifrost.errors import LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
 from bifrost.plc import DataType, LinkState, PLCConnection, StateChange, Tag
+from tests.integration.modbus_leftovers import nothing_left_behind
 from tests.integration.scripted_device import scripted_device
 
 TAG = Tag("t", "HR1", access="rw")
+
+
+@pytest.fixture(autouse=True)
+async def _clean() -> AsyncIterator[None]:
+    async with nothing_left_behind():
+        yield
 
 
 def good(request: bytes, value: int = 42) -> bytes:

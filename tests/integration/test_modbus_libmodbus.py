@@ -133,3 +133,37 @@ async def test_polling_keeps_its_rate_and_labels_its_batches(server: LibmodbusSe
             assert batch.origin == "press"
             assert batch.tags() == ["press/a[0]", "press/a[1]"]
             break
+
+
+async def test_several_requests_on_the_wire_are_answered(server: LibmodbusServer) -> None:
+    """Libmodbus answers all that lie in one segment."""
+    tags = [Tag(f"r{index}", 400001 + 37 * index) for index in range(100)]
+    async with PLCConnection(host="127.0.0.1", port=server.port, max_in_flight=16, max_gap=0) as plc:
+        for _ in range(3):
+            assert list((await plc.read_tags(tags)).values_dict().values()) == [37 * index for index in range(100)]
+        assert plc.stats.protocol["requests"] == 300
+        assert plc.stats.protocol["timeouts"] == 0
+
+
+async def test_a_bit_of_a_register_is_written_by_a_mask(server: LibmodbusServer) -> None:
+    """Libmodbus knows function 22; the other bits stay."""
+    async with connection(server) as plc:
+        before = server.writes_taken()
+        await plc.write(Tag("word", "HR3001", access="rw"), 0x8421)
+        await plc.write(Tag("bit", "HR3001.1", access="rw"), True)
+        await plc.write(Tag("bit", "HR3001.15", access="rw"), False)
+        assert await plc.read(Tag("word", "HR3001")) == 0x0423
+        assert server.writes_taken() - before == 3
+
+
+async def test_neighbours_are_written_with_one_request_if_asked(server: LibmodbusServer) -> None:
+    """The server counts one write, and has all the values."""
+    values: dict[Tag | str, object] = {
+        Tag("a", "HR3011", access="rw"): 1,
+        Tag("b", "HR3012:FLOAT32", access="rw"): -2.5,
+        Tag("c", "HR3014:STRING(4)", access="rw"): "abcd",
+    }
+    async with connection(server) as plc:
+        before = server.writes_taken()
+        assert (await plc.write_tags(values, merge=True, verify=True)).ok
+        assert server.writes_taken() - before == 1
