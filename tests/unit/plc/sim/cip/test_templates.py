@@ -124,8 +124,7 @@ def test_template_numbers_are_never_taken_for_type_codes() -> None:
     assert all(0x100 < one <= 0xEFF for one in numbers)
     assert not {one & 0xFF for one in numbers} & {0x00, 0xA0, *range(0xC0, 0xE0)}
     with pytest.raises(DataTypeError, match="no template number"):
-        for at in range(3000, 4000):
-            store.define(f"T{at}", {"A": "DINT"})
+        made += [store.define(f"T{at}", {"A": "DINT"}) for at in range(3000, 4000)]
 
 
 def test_types_are_defined_once_and_never_on_a_micro800() -> None:
