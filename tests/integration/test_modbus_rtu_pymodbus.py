@@ -11,8 +11,11 @@ import pytest
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.framer import FramerType
 
+from bifrost.core.clock import SystemClock
 from bifrost.core.quality import StatusCode
 from bifrost.plc import Area, DataType, PLCConnection, Tag
+from bifrost.plc.modbus.rtu_driver import ModbusRtuDriver
+from bifrost.plc.modbus.rtu_settings import ModbusRtuSettings
 from bifrost.plc.sim import Constant, ModbusRtuServer, ModbusTcpServer, RegisterBank, Replay, open_pty_pair
 from tests.integration.leftovers import nothing_left_behind
 from tests.integration.null_modem import null_modem
@@ -170,3 +173,37 @@ async def test_a_bank_on_a_line_replays_recorded_signals() -> None:
             assert readings.values_dict() == {"recorded": 1.5, "constant": 4}
             await asyncio.sleep(0.15)
             assert await plc.read(recorded) == 3.5
+
+
+async def test_our_client_writes_bits_and_broadcasts_on_a_line() -> None:
+    """A bit by function 22, a broadcast to both units, and the next read waits until they have acted."""
+    first, second = simulated(), simulated()
+    with open_pty_pair() as line:
+        async with (
+            nothing_left_behind(),
+            ModbusRtuServer({1: first, 2: second}, line.descriptor) as server,
+            PLCConnection(protocol="modbus-rtu", serial_port=line.path, baudrate=115_200, turnaround_delay=0.05) as plc,
+        ):
+            await plc.write(Tag("bit", "2!HR9.4", access="rw"), True)
+            assert second.get(Area.HOLDING, 8) == 8 | 1 << 4
+            assert first.get(Area.HOLDING, 8) == 8
+            begin = asyncio.get_running_loop().time()
+            await plc.write(Tag("all", "0!HR5:UINT32", access="rw"), 0x1234_5678)
+            assert await plc.read(Tag("one", "1!HR5:UINT32")) == 0x1234_5678
+            assert asyncio.get_running_loop().time() - begin >= 0.05
+            assert second.get(Area.HOLDING, 4, DataType.UINT32) == 0x1234_5678
+            assert server.counters.broadcasts == 1
+
+
+async def test_our_driver_learns_what_a_device_on_a_line_is() -> None:
+    """Function 43 / 14, when the link comes up."""
+    with open_pty_pair() as line:
+        async with ModbusRtuServer(simulated(), line.descriptor, identification=IDENTITY):
+            settings = ModbusRtuSettings(serial_port=line.path, identify=True)
+            driver = ModbusRtuDriver(settings, SystemClock())
+            try:
+                info = await driver.connect(timeout=1.0, on_lost=lambda _: None)
+                assert info.endpoint == line.path
+                assert "bifrost" in info.description
+            finally:
+                await driver.aclose()

@@ -120,7 +120,7 @@ class RegisterBank:
         self,
         area: Area,
         address: int,
-        value: float | str,
+        value: float | str | bytes,
         datatype: DataType = DataType.UINT16,
         *,
         byte_order: str = "ABCD",
@@ -134,7 +134,7 @@ class RegisterBank:
             value: fits `datatype`.
             datatype: how many registers, and how they are laid out.
             byte_order: ABCD, CDAB, BADC or DCBA.
-            length: bytes of a STRING.
+            length: bytes of a STRING or BYTES.
 
         Raises:
             AddressError: outside 0..65535.
@@ -154,7 +154,7 @@ class RegisterBank:
         *,
         byte_order: str = "ABCD",
         length: int | None = None,
-    ) -> int | float | str:
+    ) -> int | float | str | bytes:
         """Look at a value as `put` or a client left it; coils and discrete inputs give 0 or 1.
 
         Raises:
