@@ -99,7 +99,7 @@ def _packed(value: float | str | bytes, datatype: str) -> bytes:
     if not isinstance(value, int):
         raise TypeError
     text = f"{value:0{digits}d}"
-    if len(text) != digits:
+    if len(text) != digits or value < 0:
         raise OverflowError
     return bytes.fromhex(text)
 
