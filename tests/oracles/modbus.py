@@ -135,7 +135,7 @@ def rtu_request_length(raw: bytes) -> int | None:
     """How long the request that begins here is; None if none does, or its length is still to come."""
     function = raw[1] if len(raw) > 1 else 0
     fixed = {7: 4, 8: 8, 11: 4, 12: 4, 17: 4, 22: 10, 24: 6, **dict.fromkeys(range(1, 7), 8)}
-    counted = {15: (6, 1, 246), 16: (6, 1, 246), 20: (2, 7, 251), 21: (2, 7, 251), 23: (10, 2, 242)}
+    counted = {15: 6, 16: 6, 20: 2, 21: 2, 23: 10}
     if function == 43:
         return 7 if raw[2:3] == b"\x0e" else None
     return fixed.get(function) or _counted(raw, counted.get(function))
@@ -153,15 +153,11 @@ def rtu_answer_length(raw: bytes) -> int | None:
         return int.from_bytes(raw[2:4], "big") + 6 if len(raw) >= 4 else None
     if function == 43:
         return _identification_length(raw)
-    counted = (2, 1, 251) if function in {1, 2, 3, 4, 12, 17, 20, 21, 23} else None
-    return _counted(raw, counted)
+    return _counted(raw, 2 if function in {1, 2, 3, 4, 12, 17, 20, 21, 23} else None)
 
 
-def _counted(raw: bytes, rule: tuple[int, int, int] | None) -> int | None:
-    if rule is None or len(raw) <= rule[0]:
-        return None
-    place, least, most = rule
-    return place + 1 + raw[place] + 2 if least <= raw[place] <= most else None
+def _counted(raw: bytes, place: int | None) -> int | None:
+    return None if place is None or len(raw) <= place else place + 1 + raw[place] + 2
 
 
 def _identification_length(raw: bytes) -> int | None:

@@ -8,7 +8,7 @@
 mod common;
 
 use bifrost_codec::modbus::{
-    Answer, AnswerError, Frame, FrameError, Framer, Request, encode_frame,
+    Answer, AnswerError, Frame, FrameError, Framer, Request, RequestError, encode_frame,
 };
 use common::area;
 use proptest::prelude::*;
@@ -154,4 +154,49 @@ fn bad_headers_are_noticed_as_soon_as_they_are_complete() {
     assert_eq!(feed(&[0, 1, 0, 0, 0, 1]), Err(FrameError::Length(1)));
     assert_eq!(feed(&[0, 1, 0, 0, 0, 255]), Err(FrameError::Length(255)));
     assert_eq!(feed(&[0, 1, 0, 0, 0, 254]), Ok(()));
+}
+
+/// Every limit of every function, one below and one above, and what a server answers to each.
+#[test]
+fn every_limit_is_kept() {
+    let refused = |pdu: &[u8]| match Request::decode(pdu) {
+        Ok(request) => {
+            assert_eq!(request.encode().unwrap(), pdu);
+            None
+        }
+        Err(error) => error.exception_code(),
+    };
+    let read = |function, quantity: u16| {
+        let [high, low] = quantity.to_be_bytes();
+        refused(&[function, 0, 0, high, low])
+    };
+    for (function, most) in [(1, 2000), (2, 2000), (3, 125), (4, 125)] {
+        assert_eq!(read(function, most), None);
+        assert_eq!(read(function, most + 1), Some(3));
+        assert_eq!(read(function, 0), Some(3));
+        assert_eq!(refused(&[function, 0xff, 0xff, 0, 1]), None);
+        assert_eq!(refused(&[function, 0xff, 0xff, 0, 2]), Some(2));
+    }
+    let write = |function, quantity: u16, bytes: usize| {
+        let [high, low] = quantity.to_be_bytes();
+        let count = u8::try_from(bytes).unwrap();
+        refused(&[&[function, 0, 0, high, low, count][..], &vec![0; bytes]].concat())
+    };
+    assert_eq!(write(15, 1968, 246), None);
+    assert_eq!(write(15, 1969, 247), Some(3));
+    assert_eq!(write(16, 123, 246), None);
+    assert_eq!(write(16, 124, 248), Some(3));
+    assert_eq!(write(16, 2, 2), Some(3));
+    let both = |reads: u8, writes: u8, announced: u8, bytes: usize| {
+        let head = [23, 0, 0, 0, reads, 0, 0, 0, writes, announced];
+        refused(&[&head[..], &vec![0; bytes]].concat())
+    };
+    assert_eq!(both(125, 121, 242, 242), None);
+    assert_eq!(both(125, 122, 244, 244), Some(3));
+    assert_eq!(both(126, 1, 2, 2), Some(3));
+    assert_eq!(both(1, 2, 2, 4), Some(3));
+    assert_eq!(both(1, 2, 4, 2), Some(3));
+    assert_eq!(refused(&[5, 0, 0, 0xff, 1]), Some(3));
+    assert_eq!(refused(&[9, 0, 0]), Some(1));
+    assert_eq!(Request::decode(&[]), Err(RequestError::Empty));
 }

@@ -376,11 +376,159 @@ fn a_broken_answer_counts_once() {
 #[test]
 fn no_answer_is_longer_than_a_frame() {
     let mut framer = RtuFramer::new(false);
-    framer.expect(7, &[2, 0, 0, 0xff, 0xff]);
     let mut found = Vec::new();
-    for _ in 0..100 {
-        framer.feed(&[7, 2, 3, 0xff, 0xff, 0xff], &mut found);
-        assert!(framer.pending() <= 256);
+    for quantity in [2001_u16, 2040, 2048, 0xffff] {
+        let [high, low] = quantity.to_be_bytes();
+        framer.expect(7, &[2, 0, 0, high, low]);
+        for _ in 0..600 {
+            framer.feed(&[7, 2, quantity.div_ceil(8).to_be_bytes()[1]], &mut found);
+            assert!(framer.pending() <= 256);
+        }
     }
     assert!(found.is_empty());
+}
+
+/// The length of every standard frame is known: a second frame right behind it is not touched.
+#[test]
+fn every_standard_frame_ends_where_it_should() {
+    let next = encode_rtu_frame(9, &[3, 0, 0, 0, 1]).unwrap();
+    let requests: [&[u8]; 14] = [
+        &[5, 0, 1, 0xff, 0],
+        &[7],
+        &[8, 0, 0, 0xa5, 0x37],
+        &[11],
+        &[12],
+        &[15, 0, 0x13, 0, 10, 2, 0xcd, 1],
+        &[16, 0, 1, 0, 0, 0],
+        &[17],
+        &[20, 7, 6, 0, 4, 0, 1, 0, 2],
+        &[21, 9, 6, 0, 4, 0, 7, 0, 1, 6, 0xaf],
+        &[22, 0, 4, 0, 0xf2, 0, 0x25],
+        &[23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 0xff],
+        &[24, 4, 0xde],
+        &[43, 14, 1, 0],
+    ];
+    for pdu in requests {
+        let mut framer = RtuRequestFramer::new();
+        let mut found = Vec::new();
+        framer.feed(&encode_rtu_frame(9, pdu).unwrap(), &mut found);
+        framer.feed(&next, &mut found);
+        let pdus: Vec<&[u8]> = found.iter().map(|frame| &frame.pdu[..]).collect();
+        assert_eq!(pdus, [pdu, &[3, 0, 0, 0, 1]]);
+        assert_eq!(framer.counters(), Default::default());
+    }
+    let next = encode_rtu_frame(9, &[0x83, 2]).unwrap();
+    let answers: [&[u8]; 14] = [
+        &[1, 3, 0xcd, 0x6b, 5],
+        &[3, 0],
+        &[7, 0x6d],
+        &[8, 0, 0, 0xa5, 0x37],
+        &[11, 0xff, 0xff, 1, 8],
+        &[12, 8, 0, 0, 1, 8, 1, 0x21, 0x20, 0],
+        &[17, 3, 1, 0xff, 0],
+        &[20, 6, 5, 6, 13, 0xfe, 0, 0x20],
+        &[21, 9, 6, 0, 4, 0, 7, 0, 1, 6, 0xaf],
+        &[22, 0, 4, 0, 0xf2, 0, 0x25],
+        &[23, 2, 0, 0xfe],
+        &[24, 0, 6, 0, 2, 1, 0xb8, 0x12, 0x84],
+        &[43, 14, 1, 1, 0, 0, 2, 0, 3, 65, 67, 77, 1, 0],
+        &[0xab, 1],
+    ];
+    for pdu in answers {
+        let mut framer = RtuFramer::new(false);
+        let mut found = Vec::new();
+        framer.feed(&encode_rtu_frame(9, pdu).unwrap(), &mut found);
+        framer.feed(&next, &mut found);
+        let pdus: Vec<&[u8]> = found.iter().map(|frame| &frame.pdu[..]).collect();
+        assert_eq!(pdus, [pdu, &[0x83, 2]]);
+        assert_eq!(framer.counters(), Default::default());
+    }
+}
+
+/// A beginning that promises more than a frame can hold is noise at once.
+#[test]
+fn nothing_longer_than_a_frame_is_waited_for() {
+    let good = encode_rtu_frame(9, &[3, 2, 0, 1]).unwrap();
+    for beginning in [
+        &[1, 3, 252][..],
+        &[1, 24, 0, 251],
+        &[1, 24, 1, 0],
+        &[1, 43, 14, 1, 1, 0, 0, 200],
+    ] {
+        let mut framer = RtuFramer::new(false);
+        let mut found = Vec::new();
+        framer.feed(beginning, &mut found);
+        if beginning[1] == 43 {
+            framer.feed(&[0, 250], &mut found);
+        }
+        framer.feed(&good, &mut found);
+        assert_eq!(found.len(), 1, "{beginning:?}");
+    }
+    let mut framer = RtuRequestFramer::new();
+    let mut found = Vec::new();
+    framer.feed(&[1, 16, 0, 0, 0, 0, 248], &mut found);
+    framer.feed(&encode_rtu_frame(9, &[3, 0, 0, 0, 1]).unwrap(), &mut found);
+    assert_eq!(found.len(), 1);
+}
+
+/// Each broken frame counts once, whether good frames or noise were before it.
+#[test]
+fn every_broken_frame_counts() {
+    let good = encode_rtu_frame(1, &[3, 2, 0xff, 0xff]).unwrap();
+    let mut broken = good.clone();
+    broken[6] ^= 0x40;
+    let mut framer = RtuFramer::new(false);
+    let mut found = Vec::new();
+    for frame in [&good, &broken, &good, &broken, &good] {
+        framer.feed(frame, &mut found);
+    }
+    framer.idle(&mut found);
+    assert_eq!(found.len(), 3);
+    assert_eq!(framer.counters().crc_errors, 2);
+    let mut framer = RtuFramer::new(false);
+    framer.expect(1, &[3, 0, 0, 0, 1]);
+    framer.feed(&[0, 0], &mut found);
+    framer.feed(&broken, &mut found);
+    framer.feed(&good, &mut found);
+    assert_eq!(found.len(), 4);
+    assert_eq!(framer.counters().crc_errors, 1);
+}
+
+/// The echo of a write looks like its answer; behind noise, too, the first one is never taken for it.
+#[test]
+fn an_echo_behind_noise_is_no_answer() {
+    let pdu = [6, 0, 1, 0, 3];
+    let whole = encode_rtu_frame(17, &pdu).unwrap();
+    let mut framer = RtuFramer::new(true);
+    framer.expect(17, &pdu);
+    let mut found = Vec::new();
+    framer.feed(&[0], &mut found);
+    framer.feed(&whole, &mut found);
+    assert!(found.is_empty());
+    framer.feed(&whole, &mut found);
+    assert_eq!(found.len(), 1);
+    assert_eq!(framer.counters().echoes, 1);
+}
+
+/// A device gives what its level of conformity has; an object that is not there begins the stream anew.
+#[test]
+fn a_stream_of_objects_holds_its_kind() {
+    let objects: Vec<(u8, &[u8])> = [0, 1, 2, 6, 0x7f, 0x80, 0xff]
+        .map(|id| (id, &b"x"[..]))
+        .to_vec();
+    let ids = |code, object, conformity| -> Vec<u8> {
+        let pdu = DeviceId::answer(code, object, conformity, &objects).unwrap();
+        let answer = DeviceId::decode(&pdu).unwrap();
+        answer.objects.iter().map(|(id, _)| *id).collect()
+    };
+    assert_eq!(ids(1, 0, 0x83), [0, 1, 2]);
+    assert_eq!(ids(2, 1, 0x83), [1, 2, 6, 0x7f]);
+    assert_eq!(ids(3, 0x80, 0x83), [0x80, 0xff]);
+    assert_eq!(ids(3, 0, 0x81), [0, 1, 2]);
+    assert_eq!(ids(2, 0x90, 0x83), [0, 1, 2, 6, 0x7f]);
+    assert_eq!(ids(4, 6, 0x83), [6]);
+    let missing = DeviceId::answer(4, 7, 0x83, &objects).unwrap_err();
+    assert_eq!(missing.exception_code(), Some(2));
+    let large = DeviceId::answer(3, 0, 0x83, &[(0, &[0; 245])]).unwrap_err();
+    assert_eq!(large.exception_code(), Some(4));
 }

@@ -225,3 +225,17 @@ fn byte_orders_mean_what_their_letters_say() {
         );
     }
 }
+
+/// What lies between two half floats goes to the even one, and what is nearer to infinity is refused.
+#[test]
+fn half_floats_round_to_even() {
+    let written = |number| encode_value(Kind::Float16, ByteOrder::Abcd, &Value::Float(number));
+    assert_eq!(written(2049.0).unwrap(), written(2048.0).unwrap());
+    assert_eq!(written(2051.0).unwrap(), written(2052.0).unwrap());
+    assert_eq!(written(2_f64.powi(-25)).unwrap(), [0]);
+    assert_eq!(written(1.5 * 2_f64.powi(-24)).unwrap(), [2]);
+    assert_eq!(written(65519.9).unwrap(), [0x7bff]);
+    assert!(written(65520.0).is_err());
+    assert!(written(-65535.0).is_err());
+    assert_eq!(written(-0.0).unwrap(), [0x8000]);
+}

@@ -172,7 +172,7 @@ impl RtuFramer {
                     if bytes.get(..length).is_some_and(fits) {
                         self.deliver(length, surely, frames);
                     } else {
-                        self.stream.wrong_crc(surely && length != EXCEPTION);
+                        self.stream.wrong_crc(surely);
                     }
                     continue;
                 }
