@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
@@ -35,6 +35,8 @@ from bifrost.plc.writer import Writer
 from bifrost.plc.writes import WriteResults
 
 __all__ = ["PLCConnection"]
+
+_Name = TypeVar("_Name", Tag, str)
 
 
 class PLCConnection:
@@ -312,9 +314,19 @@ class PLCConnection:
         """
         await self._writer.write(tag, value)
 
+    @overload
+    async def write_tags(
+        self, values: Mapping[Tag | str, object], *, atomic: bool = ..., verify: bool = ..., merge: bool = ...
+    ) -> WriteResults: ...
+
+    @overload
+    async def write_tags(
+        self, values: Mapping[_Name, object], *, atomic: bool = ..., verify: bool = ..., merge: bool = ...
+    ) -> WriteResults: ...
+
     async def write_tags(
         self,
-        values: Mapping[Tag | str, object] | Mapping[str, object] | Mapping[Tag, object],
+        values: Mapping[Any, object],
         *,
         atomic: bool = False,
         verify: bool = False,

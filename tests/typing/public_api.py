@@ -32,7 +32,7 @@ from bifrost.core.ports import Deferred, Delivered, Envelope, Outcome, Refused, 
 from bifrost.core.value import Value
 from bifrost.edge import RunningPipeline
 from bifrost.gateway import DeviceInfo, GatewayStatus
-from bifrost.plc import LinkState, TagReadings
+from bifrost.plc import LinkState, Snapshot, TagReadings, WriteResults
 
 __all__ = [
     "the_actors",
@@ -118,7 +118,14 @@ async def the_connection(plc: PLCConnection) -> None:
     outcomes = await plc.write_tags({temperature: 21.5, "speed": 1})
     assert_type(list(outcomes), list[str])
     assert_type(plc.state, LinkState)
-    assert_type(plc.poll(interval_ms=100), AsyncIterator[TagReadings])
+    assert_type(outcomes, WriteResults)
+    by_name = {"speed": 1}
+    await plc.write_tags(by_name)
+    await plc.write_tags({temperature: 1.0})
+    await plc.write_tags({4711: 1})  # type: ignore[dict-item]  # tags, or names of some
+    assert_type(readings["temperature"].expect(float), float)
+    assert_type(float(readings["temperature"]), float)
+    assert_type(plc.poll(interval_ms=100), AsyncIterator[Snapshot])
     async for batch in plc.batches(max_rows=100):
         assert_type(batch, Batch)
     as_source: Source = plc
