@@ -53,10 +53,11 @@ class SerialTransport(asyncio.Transport):
         self._closing = False
         self._ended = False
         self._paused_protocol = False
+        if sys.platform == "win32":
+            raise NotImplementedError("Windows knows no serial descriptors; use SerialThreadTransport")
         os.set_blocking(descriptor, False)
-        self._poll = select.poll() if sys.platform != "win32" else None
-        if self._poll is not None:
-            self._poll.register(descriptor, select.POLLIN)
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
         protocol.connection_made(self)
         self.resume_reading()
 
@@ -135,16 +136,15 @@ class SerialTransport(asyncio.Transport):
     def abort(self) -> None:
         """End the link now; what was not sent is forgotten, also in the kernel: closing would wait for it."""
         self._closing = True
-        if not self._ended:
-            with contextlib.suppress(ImportError, OSError):
-                import termios
+        if not self._ended and sys.platform != "win32":
+            import termios
 
-                with contextlib.suppress(termios.error):
-                    termios.tcflush(self._descriptor, termios.TCOFLUSH)
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(self._descriptor, termios.TCOFLUSH)
         self._end(None)
 
     def _has_input(self) -> bool:
-        return self._poll is None or bool(self._poll.poll(0))
+        return sys.platform != "win32" and bool(self._poll.poll(0))
 
     def _read(self) -> None:
         # What made the loop call may have been taken already by `take_pending`.

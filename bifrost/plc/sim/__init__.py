@@ -1,6 +1,6 @@
 """Simulated devices: real servers on real sockets whose memory, measurements and misbehaviour are chosen by the caller.
 
-In: register banks, signals, fault plans. Out: Modbus TCP that any client can talk to. Not here: clients.
+In: register banks, signals, fault plans. Out: Modbus TCP and RTU that any client can talk to. Not here: clients.
 """
 
 from bifrost.plc.sim.bank import RegisterBank, WriteRecord

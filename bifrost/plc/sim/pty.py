@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -50,8 +51,10 @@ def open_pty_pair() -> PtyPair:
     """Make a line; end it with `PtyPair.unplug`, or use it as ``with``.
 
     Raises:
-        OSError: the system has no more pseudo-terminals, or none at all.
+        OSError: the system has no more pseudo-terminals, or none at all, as Windows.
     """
+    if sys.platform == "win32":
+        raise OSError("this system has no pseudo-terminals; use a pair of virtual serial ports, and their names")
     import tty
 
     master, slave = os.openpty()
