@@ -166,8 +166,10 @@ class Block:
         """Say where it is, in words."""
         first = self.pieces[0]
         where = f"DB{first.db}" if first.db else first.area.value
+        unit = "number" if first.area.is_counted else "byte"
+        last = "" if self.stop == self.start + 1 else f" to {self.stop - 1}"
         names = ", ".join(dict.fromkeys(piece.tag for piece in self.pieces))
-        return f"{where} {self.start} to {self.stop - 1} (tag {names:.60})"
+        return f"{where} {unit} {self.start}{last} (tag {names:.60})"
 
 
 def _layout(block: Block) -> tuple[struct.Struct, list[int], list[tuple[Piece, int]]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bifrost.core.settings import Problem
+from bifrost.plc.datatypes import ProtocolType
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["S7Settings"]
@@ -35,6 +36,7 @@ class S7Settings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_field
         identify: ask the CPU who it is after connecting; default true. Switch it off if a device takes offence.
     """
 
+    protocol: str = ProtocolType.S7.value
     host: str
     port: int = 102
     rack: int = 0

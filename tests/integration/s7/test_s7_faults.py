@@ -267,17 +267,48 @@ async def test_a_connection_outlives_the_restart_of_the_cpu() -> None:
         assert await plc.read(_SPEED) == 7.0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_faults_bring_no_wrong_value_and_no_second_write(seed: int) -> None:
+    """Polling and counting writes go on through whatever comes; each write reaches the CPU once at most."""
+    count = Tag("count", "DB1.DBW300", access="rw", protocol="s7")
+    tried = 0
+    async with (
+        _target() as target,
+        PLCConnection(
+            "s7", host="127.0.0.1", port=target.port, timeout=0.05, backoff_min=0.05, backoff_max=0.05
+        ) as plc,
+    ):
+        faults = [fault for fault in S7_FAULTS if fault is not Fault.EXCEPTION]
+        target.faults = FaultPlan.seeded(seed, rate=0.3, faults=faults, seconds=0.02)
+        written = 0
+        async for snapshot in plc.poll([_SPEED, _TEXT, count], interval_ms=5):
+            assert snapshot["speed"].value in {20.5, None}
+            assert snapshot["text"].value in {"valve", None}
+            assert snapshot["count"].value in {*range(max(0, written - 1), tried + 1), None}
+            if target.counters.injected >= 25:
+                break
+            if plc.state is LinkState.CONNECTED:
+                tried += 1
+                outcome = await _outcome(plc.write(count, tried))
+                written = tried if outcome is None else written
+        assert target.write_count <= tried
+        assert len({record.data for record in target.memory.writes}) == target.write_count
+        assert written > 5
+
+
 async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
-    """Ten connections to silent, refusing and vanished CPUs: the loop turns every 5 ms all the same."""
-    worst = 0.0
+    """Ten connections to silent, refusing and vanished CPUs: the loop turns every 5 ms all the same.
+
+    A busy machine stands still by itself now and then, so one turn in a hundred may be later; none by a timeout.
+    """
+    late: list[float] = []
 
     async def watch() -> None:
-        nonlocal worst
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + 0.001
             await asyncio.sleep(0.001)
-            worst = max(worst, loop.time() - due)
+            late.append(loop.time() - due)
 
     async with _target() as target, _target(max_clients=0, when_full="silence") as silent:
         ports = [target.port] * 4 + [silent.port] * 4 + [1, 1]
@@ -299,11 +330,7 @@ async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
             watching.cancel()
             await asyncio.wait([watching])
             await asyncio.gather(*(plc.aclose() for plc in plcs))
-    assert worst < 0.005 * _patience()
-
-
-def _patience() -> float:
-    """A machine that is busy with other things holds every process up; what counts is that nobody waits for a PLC."""
-    import os
-
-    return 1.0 if os.getloadavg()[0] < (os.cpu_count() or 1) else 4.0
+    late.sort()
+    assert len(late) > 50
+    assert late[len(late) * 99 // 100] < 0.005
+    assert late[-1] < 0.045

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Mapping
 from types import TracebackType
@@ -260,6 +261,8 @@ def _serve_memory(memory: S7Memory) -> Server:
         S7Area.TIMER: SrvArea.TM,
         S7Area.COUNTER: SrvArea.CT,
     }
+    # A refused item is no news: without this, snap7's warnings end on the terminal of a program that logs nothing.
+    logging.getLogger("snap7").addHandler(logging.NullHandler())
     server = Server(log=False, max_clients=4096)
     for (area, number), data in memory.areas.items():
         server.register_area(areas[area], number, data)
