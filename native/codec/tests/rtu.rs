@@ -532,3 +532,23 @@ fn a_stream_of_objects_holds_its_kind() {
     let large = DeviceId::answer(3, 0, 0x83, &[(0, &[0; 245])]).unwrap_err();
     assert_eq!(large.exception_code(), Some(4));
 }
+
+/// An echo that breaks off is noise once the line is silent, and one that comes after the answer is none any more.
+#[test]
+fn an_echo_is_only_what_comes_first() {
+    let pdu = [6, 0, 1, 0, 3];
+    let whole = encode_rtu_frame(17, &pdu).unwrap();
+    let mut framer = RtuFramer::new(true);
+    let mut found = Vec::new();
+    framer.expect(17, &pdu);
+    framer.feed(&whole[..5], &mut found);
+    assert_eq!(framer.pending(), 5);
+    framer.idle(&mut found);
+    assert_eq!((framer.pending(), framer.counters().noise_bytes), (0, 5));
+    framer.expect(17, &pdu);
+    framer.feed(&encode_rtu_frame(17, &[0x86, 2]).unwrap(), &mut found);
+    framer.feed(&whole, &mut found);
+    let pdus: Vec<&[u8]> = found.iter().map(|frame| &frame.pdu[..]).collect();
+    assert_eq!(pdus, [&[0x86, 2][..], &pdu]);
+    assert_eq!(framer.counters().echoes, 0);
+}
