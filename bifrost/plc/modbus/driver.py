@@ -51,7 +51,7 @@ _HOLES_KEPT = 300.0
 class ModbusDriver(abc.ABC):
     """One user of one link; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
-    capabilities = Capabilities(merge_writes=True, max_in_flight=16, max_read_words=125, max_read_bits=2000)
+    capabilities = Capabilities(merge_writes=True, max_in_flight=1, max_read_words=125, max_read_bits=2000)
 
     def __init__(self, settings: ModbusDeviceSettings, clock: Clock) -> None:
         self._settings = settings
@@ -317,9 +317,9 @@ class ModbusDriver(abc.ABC):
     async def _take_link(self, timeout: float) -> None:
         settings, before = self._settings, self._link
         health = UnitHealth(probe_interval=settings.probe_interval) if before is None else before.health
-        health.renew()
 
         async def open_link(on_lost: OnLost) -> Link:
+            health.renew()
             return await self._open_link(on_lost, health, timeout=timeout)
 
         if settings.share_link:

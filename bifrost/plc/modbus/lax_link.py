@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 
-from bifrost.plc.modbus.exchanging import MBAP_BYTES, OnLost
+from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
 from bifrost.plc.modbus.link import ModbusLink
 from bifrost.plc.modbus.tcp_link import UnitPolicy
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["LaxModbusLink", "fits"]
+
+_MOMENT = 0.05
+"""Seconds; some devices that are no gateway answer to unit 0, and the link is quiet for twice as long."""
 
 
 class LaxModbusLink(ModbusLink):
@@ -35,11 +38,21 @@ class LaxModbusLink(ModbusLink):
         self._owed = False
         self._sent_at = 0.0
 
-    def _send(self, transport: asyncio.Transport, frame: bytes) -> None:
+    def _note_sent(self, frame: bytes) -> None:
         self._request = frame[MBAP_BYTES:]
         self._sent_at = self._loop.time()
         self._owed = True
-        transport.write(frame)
+
+    async def announce(self, frame: Frame, tally: Tally) -> None:
+        """Send a broadcast; a device that answers it all the same has a moment to do so."""
+
+        def noted(transaction: int) -> bytes:
+            request = frame(transaction)
+            self._note_sent(request)
+            self._deadline = self._sent_at + _MOMENT
+            return request
+
+        await super().announce(noted, tally)
 
     async def _pace(self) -> None:
         if self._owed:

@@ -98,7 +98,10 @@ class ModbusLink(TcpLink):
                 timer.cancel()
                 self._timer = loop.call_at(deadline, self._expire)
             tally.requests += 1
-            self._send(transport, frame(transaction))
+            request = frame(transaction)
+            if self._paced:
+                self._note_sent(request)
+            transport.write(request)
             try:
                 pdu = await waiter
             except LinkTimeout:
@@ -151,8 +154,8 @@ class ModbusLink(TcpLink):
             if asker is tally and not turn.done():
                 turn.set_exception(error)
 
-    def _send(self, transport: asyncio.Transport, frame: bytes) -> None:
-        transport.write(frame)
+    def _note_sent(self, frame: bytes) -> None:
+        """Hear of a request that leaves; for links that must remember it."""
 
     async def _pace(self) -> None:
         """Keep quiet for a while before a request; the turn is held meanwhile."""

@@ -75,8 +75,8 @@ class PymodbusLink:
         self._context.error_received = self._was_refused
         self._context.framer.decoder = _raw_decoder()
 
-    async def open(self, where: str, *, timeout: float) -> None:
-        """Connect.
+    async def open(self, where: str, *, timeout: float, delay: float) -> None:
+        """Connect, and wait `delay` seconds more: some devices are deaf for a while.
 
         Raises:
             NotConnected: not reachable.
@@ -95,6 +95,14 @@ class PymodbusLink:
             self._drop()
             raise NotConnected(f"cannot connect to {where}: {self._failure or 'pymodbus does not say why'}")
         self.connected = True
+        if delay > 0:
+            try:
+                await asyncio.sleep(delay)
+            except BaseException:
+                await self.aclose()
+                raise
+            if not self.connected:
+                raise NotConnected(f"{where} closed the link as soon as it was up")
 
     async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
         """Send one request, once, and wait for its answer.
@@ -269,7 +277,7 @@ async def open_pymodbus_network(
         client = AsyncModbusTcpClient(host, framer=FramerType(settings.framer), **options)
     debts = None if settings.framer == "socket" else Debts(None)
     link = PymodbusLink(client, on_lost, health, debts=debts, quiet=settings.inter_request_delay)
-    await link.open(f"{host} port {port}", timeout=timeout)
+    await link.open(f"{host} port {port}", timeout=timeout, delay=settings.connect_delay)
     return link
 
 
@@ -303,7 +311,7 @@ async def open_pymodbus_serial(
         raise MissingExtra("pyserial is missing: pip install 'bifrost-edge[serial]'") from error
     timing = settings.timing
     link = PymodbusLink(client, on_lost, health, debts=Debts(settings.quiet_after_timeout), quiet=timing.silence)
-    await link.open(line.port, timeout=timeout)
+    await link.open(line.port, timeout=timeout, delay=settings.connect_delay)
     return link
 
 

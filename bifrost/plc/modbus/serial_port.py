@@ -113,7 +113,7 @@ def _opened(line: SerialLine) -> serial.Serial:
     except OSError as error:
         raise NotConnected(f"cannot open serial port {line.port}: {_why(error)}") from error
     except Exception as error:  # termios.error is no OSError, and not there on Windows
-        raise ConfigError(f"serial port {line.port} cannot be set up as {line}: {error}") from error
+        raise _not_set_up(line, f"it refuses its format, {line}: {error}") from error
     try:
         if line.rs485 is not None:
             port.rs485_mode = serial.rs485.RS485Settings(
@@ -124,8 +124,14 @@ def _opened(line: SerialLine) -> serial.Serial:
             )
     except (OSError, ValueError) as error:
         port.close()
-        raise ConfigError(f"serial port {line.port} knows no RS-485 mode: {error}; leave rs485 out") from error
+        raise _not_set_up(line, f"it knows no RS-485 mode: {error}; leave rs485 out") from error
     return port
+
+
+def _not_set_up(line: SerialLine, why: str) -> NotConnected | ConfigError:
+    """A port that is there will never take what it refused; one that was just unplugged may, when it is back."""
+    text = f"serial port {line.port}: {why}"
+    return ConfigError(text) if os.path.exists(line.port) or sys.platform == "win32" else NotConnected(text)
 
 
 def _why(error: OSError) -> str:

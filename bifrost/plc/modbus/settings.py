@@ -174,7 +174,10 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
     def link_options(self) -> dict[str, object]:
         """What the link is like; all who share it must want the same."""
         names = ("max_in_flight", "strict_tid", "unit_policy", "engine", "transport", "framer")
-        return {"framing": "tcp", **{name: getattr(self, name) for name in names}, **super().link_options}
+        # Who trusts nobody must not be given the link of one who trusts anybody.
+        trust = ("verify", "ca_file", "cert_file", "key_file")
+        own = {name: getattr(self, name) for name in (*names, *trust)}
+        return {"framing": "tcp", **own, **super().link_options}
 
     def problems(self) -> Iterable[Problem]:
         """Host and port, and what all Modbus devices check."""

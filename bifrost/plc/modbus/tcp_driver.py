@@ -10,6 +10,7 @@ from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
 from bifrost.errors import LinkTimeout, NotConnected
+from bifrost.plc.drivers.base import Capabilities
 from bifrost.plc.modbus.driver import ModbusDriver
 from bifrost.plc.modbus.exchanging import Link, OnLost
 from bifrost.plc.modbus.lax_link import LaxModbusLink
@@ -25,13 +26,15 @@ __all__ = ["ModbusTcpDriver"]
 class ModbusTcpDriver(ModbusDriver):
     """One user of one Modbus TCP link; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
+    capabilities = Capabilities(merge_writes=True, max_in_flight=16, max_read_words=125, max_read_bits=2000)
+
     def __init__(self, settings: ModbusSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._tcp = settings
         self._one_by_one = settings.max_in_flight == 1
 
     def _place(self) -> Hashable:
-        return "tcp", self._tcp.host.lower(), self._tcp.port
+        return "udp" if self._tcp.transport == "udp" else "tcp", self._tcp.host.lower(), self._tcp.port
 
     async def _open_link(self, on_lost: OnLost, health: UnitHealth, *, timeout: float) -> Link:
         host, port = self._tcp.host, self._tcp.port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -102,6 +103,32 @@ async def test_without_a_late_answer_the_link_is_quiet_for_as_long_again(how: st
     assert wire.times == pytest.approx([0.0, 2.0], abs=0.01)
     wire.answer(1)
     await second
+    await link.aclose()
+
+
+async def test_a_device_that_answers_a_broadcast_is_not_taken_for_the_next_one() -> None:
+    """The echo of a write to unit 0 would fit the write to unit 1 that follows."""
+
+    def write(unit: int, value: int) -> Callable[[int], bytes]:
+        return lambda transaction: modbus_frame(transaction, unit, modbus_write_request(6, 0, [value]))
+
+    link, wire = up()
+    await link.announce(write(0, 1), Tally())
+    writing = asyncio.ensure_future(link.exchange(write(1, 2), 1, 1.0, Tally()))
+    await asyncio.sleep(0.02)
+    assert len(wire.sent) == 1
+    link.data_received(wire.sent[0])
+    await turn()
+    assert len(wire.sent) == 2
+    link.data_received(wire.sent[1])
+    assert await writing == modbus_write_request(6, 0, [2])
+    await link.announce(write(0, 1), Tally())
+    began = asyncio.get_running_loop().time()
+    asking = ask(link, 0)
+    await asyncio.sleep(0.2)
+    assert wire.times[-1] - began == pytest.approx(0.1)
+    wire.answer(-1)
+    await asking
     await link.aclose()
 
 
