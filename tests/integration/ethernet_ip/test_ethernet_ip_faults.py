@@ -173,6 +173,21 @@ async def test_a_fault_while_the_link_comes_up_is_a_link_error(injection: CipInj
             assert await mended.values("Count") == [7]
 
 
+async def test_an_answer_to_somebody_else_opens_no_link() -> None:
+    """What opens a connection is told apart by its sender context; the right answer may come after a foreign one."""
+    async with LogixTarget(tag_store()) as target, nothing_left_behind():
+        target.opening_faults = CipFaultPlan.script(None, None, CipFault.WRONG_CONTEXT)
+        attempt = link(target.port)
+        with pytest.raises(LinkError):
+            await attempt.driver.connect(timeout=0.1, on_lost=attempt.losses.append)
+        assert attempt.driver.counters()["stale_answers"] == 1
+        await attempt.driver.aclose()
+        target.opening_faults = CipFaultPlan.script(None, None, CipFault.COALESCE)
+        async with linked(target.port) as opened:
+            assert opened.driver.counters()["stale_answers"] == 1
+            assert await opened.values("Count") == [7]
+
+
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
@@ -272,19 +287,19 @@ async def test_a_list_that_no_longer_fits_is_asked_for_again(monkeypatch: pytest
     monkeypatch.setattr("bifrost.plc.ethernet_ip.driver._REFRESH", 0.0)
     store = tag_store()
     store.define("Pair", {"A": "DINT", "B": "REAL"})
-    store.define("Triple", {"A": "DINT", "C": "INT", "B": "REAL"})
+    store.define("Swapped", {"A": "REAL", "B": "DINT"})  # as large, but something else
     store.add("Thing", "Pair", {"A": 1, "B": 2.5})
     async with LogixTarget(store) as target, linked(target.port) as followed:
         assert await followed.values("Thing", "Flags[40]") == [{"A": 1, "B": 2.5}, False]
         store.remove("Thing")
         store.remove("Flags")
-        store.add("Thing", "Triple", {"A": 1, "C": 2, "B": 3.5})
+        store.add("Thing", "Swapped", {"A": 3.5, "B": 2})
         store.add("Flags", "DINT[50]", list(range(50)))
         store.download()
 
         async def mended() -> bool:
             readings = await followed.read("Thing", "Flags[40]")
-            assert readings.values[0] in (None, {"A": 1, "C": 2, "B": 3.5})
+            assert readings.values[0] in (None, {"A": 3.5, "B": 2})
             assert readings.values[1] in (None, 40)
             return not readings.errors
 
@@ -292,6 +307,20 @@ async def test_a_list_that_no_longer_fits_is_asked_for_again(monkeypatch: pytest
         await until(mended, timeout=2.0)
         assert followed.driver.counters()["tag_uploads"] >= 2
         assert followed.losses == []
+
+
+async def test_only_a_tag_that_was_there_makes_the_list_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that never was costs no upload, however often it is asked for."""
+    monkeypatch.setattr("bifrost.plc.ethernet_ip.driver._REFRESH", 0.0)
+    store = tag_store()
+    async with LogixTarget(store) as target, linked(target.port) as followed:
+        await followed.values("Speed")
+        for _ in range(3):
+            assert (await followed.read("Never", "Count")).values == [None, 7]
+        assert followed.driver.counters()["tag_uploads"] == 1
+        store.remove("Speed")
+        await followed.read("Speed", "Count")
+        await until(lambda: followed.driver.counters()["tag_uploads"] == 2)
 
 
 async def test_too_many_readers_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
