@@ -181,6 +181,33 @@ async def test_a_cancelled_read_leaves_the_link_usable() -> None:
         assert plc.state is LinkState.CONNECTED
 
 
+async def test_users_of_one_link_come_and_go() -> None:
+    """Whoever leaves takes only his own request along; broadcasts go out by the same link."""
+    bank = simulated()
+    async with nothing_left_behind(), ModbusTcpServer(bank, broadcast=True) as server, network(server.port) as plc:
+        async with network(server.port, connect_delay=0.0) as other:
+            assert await plc.read(TAG) == await other.read(TAG) == 42
+            server.faults = FaultPlan.script(Injection(Fault.DELAY, seconds=0.15))
+            his, ours = asyncio.create_task(other.read(TAG)), asyncio.create_task(plc.read(Tag("second", "HR2")))
+            await asyncio.sleep(0.03)
+        with pytest.raises(NotConnected):
+            await his
+        assert await ours == 43
+        await plc.write(Tag("all", "0!HR3", access="rw"), 4711)
+        assert await plc.read(Tag("third", "HR3")) == 4711
+        assert (server.counters.connections, server.counters.broadcasts) == (1, 1)
+
+
+async def test_a_device_that_is_deaf_at_first_is_given_time() -> None:
+    """The first request leaves after `connect_delay`."""
+    loop = asyncio.get_running_loop()
+    async with nothing_left_behind(), ModbusTcpServer(simulated()) as server:
+        begin = loop.time()
+        async with network(server.port, connect_delay=0.15) as plc:
+            assert await plc.read(TAG) == 42
+        assert loop.time() - begin >= 0.15
+
+
 async def test_a_udp_device_that_is_not_there_is_no_hang() -> None:
     """The system says that nobody listens; the tags are BAD at once, not after the timeout."""
     loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from bifrost.plc import Area, PLCConnection, Tag
 from bifrost.plc.sim import ModbusRtuServer, ModbusTcpServer, RegisterBank, open_pty_pair
 from tests.contract.modbus_devices import unused_port
 from tests.integration.node_packages import need_node, node_environment, node_process
-from tests.integration.test_modbus_rtu_pymodbus import IDENTITY, simulated
+from tests.integration.simulated_units import IDENTITY, simulated_unit
 
 _HERE = Path(__file__).parent
 
@@ -44,7 +44,7 @@ async def _on_a_line(bank: RegisterBank) -> AsyncIterator[list[str]]:
 async def test_its_client_reads_and_writes_our_simulator(served: object) -> None:
     """The functions that it knows, in all three ways to carry them."""
     folder = need_node("modbus-serial")
-    bank = simulated()
+    bank = simulated_unit()
     async with served(bank) as where:  # type: ignore[operator]  # one of the three above
         process = await asyncio.create_subprocess_exec(
             "node",

@@ -19,7 +19,7 @@ from bifrost.plc import LinkState, PLCConnection, Tag
 from bifrost.plc.sim import Fault, FaultPlan, Framing, Injection, ModbusRtuServer, ModbusTcpServer, open_pty_pair
 from bifrost.plc.sim.device import ModbusDevice
 from tests.integration.leftovers import nothing_left_behind
-from tests.integration.test_modbus_rtu_pymodbus import simulated
+from tests.integration.simulated_units import simulated_unit
 from tests.integration.waiting import until
 
 FIRST, SECOND = Tag("first", "HR11", access="rw"), Tag("second", "HR12", access="rw")
@@ -29,7 +29,7 @@ LINKS = ["serial", "tcp"]
 @asynccontextmanager
 async def bus(link: str, *units: int, **options: Any) -> AsyncIterator[tuple[ModbusDevice, PLCConnection]]:
     """Units with 130 registers that hold their own address, and a connection to them."""
-    banks = {unit: simulated() for unit in units or (1,)}
+    banks = {unit: simulated_unit() for unit in units or (1,)}
     options = {"timeout": 0.15, "backoff_min": 0.05, **options}
     async with nothing_left_behind(), AsyncExitStack() as stack:
         server: ModbusDevice
@@ -288,7 +288,7 @@ async def test_a_port_that_vanishes_fails_the_read_at_once_and_is_taken_again(tm
         line = open_pty_pair()
         port.symlink_to(line.path)
         async with PLCConnection(protocol="modbus-rtu", serial_port=str(port), timeout=5.0, backoff_min=0.05) as plc:
-            async with ModbusRtuServer(simulated(), line.descriptor) as server:
+            async with ModbusRtuServer(simulated_unit(), line.descriptor) as server:
                 assert await plc.read(FIRST) == 10
                 server.faults = FaultPlan.always(Fault.DROP)
                 reading = asyncio.create_task(plc.read_tags([FIRST]))
@@ -302,7 +302,7 @@ async def test_a_port_that_vanishes_fails_the_read_at_once_and_is_taken_again(tm
             assert readings["first"].status == StatusCode.BAD_NOT_CONNECTED
             with open_pty_pair() as line:
                 port.symlink_to(line.path)
-                async with ModbusRtuServer(simulated(), line.descriptor):
+                async with ModbusRtuServer(simulated_unit(), line.descriptor):
                     await plc.wait_connected(timeout=5.0)
                     assert await plc.read(SECOND) == 11
 
@@ -328,7 +328,7 @@ async def test_connections_to_one_port_share_it_and_others_are_kept_out() -> Non
 
 async def test_a_device_that_accepts_and_never_answers_is_told_as_silent() -> None:
     """What some do that serve as many connections as they can."""
-    server = ModbusTcpServer(simulated(), framing="rtu", max_clients=1, when_full="silence")
+    server = ModbusTcpServer(simulated_unit(), framing="rtu", max_clients=1, when_full="silence")
     async with nothing_left_behind(), server:
         options: dict[str, Any] = {"protocol": "modbus-rtu-over-tcp", "host": "127.0.0.1", "port": server.port}
         options |= {"timeout": 0.1, "share_link": False}

@@ -11,7 +11,7 @@ import pytest
 
 from bifrost.plc import Area, DataType
 from bifrost.plc.sim import ModbusRtuServer, ModbusTcpServer, RegisterBank, open_pty_pair
-from tests.integration.test_modbus_rtu_pymodbus import simulated
+from tests.integration.simulated_units import simulated_unit
 
 _VALUE = re.compile(r"^\[(\d+)\]:\s+(\S+)", re.MULTILINE)
 
@@ -59,7 +59,7 @@ async def _use(bank: RegisterBank, options: list[str], where: str) -> None:
 
 async def test_it_reads_and_writes_our_simulator_on_a_serial_line() -> None:
     """RTU, with the parity that the standard asks for and a pseudo-terminal ignores."""
-    bank = simulated()
+    bank = simulated_unit()
     with open_pty_pair() as line:
         async with ModbusRtuServer({5: bank}, line.descriptor):
             await _use(bank, ["-m", "rtu", "-a", "5", "-b", "115200", "-P", "none"], line.path)
@@ -67,6 +67,6 @@ async def test_it_reads_and_writes_our_simulator_on_a_serial_line() -> None:
 
 async def test_it_reads_and_writes_our_simulator_in_tcp() -> None:
     """Modbus TCP."""
-    bank = simulated()
+    bank = simulated_unit()
     async with ModbusTcpServer({5: bank}) as server:
         await _use(bank, ["-m", "tcp", "-a", "5", "-p", str(server.port)], "127.0.0.1")

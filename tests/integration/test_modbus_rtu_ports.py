@@ -16,7 +16,7 @@ from bifrost.plc import PLCConnection, Tag
 from bifrost.plc.modbus.serial_port import Rs485, SerialLine, open_serial_port
 from bifrost.plc.sim import ModbusRtuServer, PtyPair, RegisterBank, open_pty_pair
 from tests.integration.leftovers import nothing_left_behind
-from tests.integration.test_modbus_rtu_pymodbus import simulated
+from tests.integration.simulated_units import simulated_unit
 from tests.integration.waiting import until
 
 WAYS = pytest.mark.parametrize("threaded", [False, True], ids=["loop", "threads"])
@@ -159,7 +159,7 @@ async def test_a_server_leaves_a_borrowed_descriptor_open() -> None:
     tag = Tag("t", "HR11")
     async with nothing_left_behind():
         with open_pty_pair() as line:
-            server = ModbusRtuServer(simulated(), line.descriptor)
+            server = ModbusRtuServer(simulated_unit(), line.descriptor)
             async with PLCConnection(protocol="modbus-rtu", serial_port=line.path, timeout=0.1) as plc:
                 for _ in range(2):
                     async with server:
@@ -180,7 +180,7 @@ async def test_a_server_opens_a_port_by_name() -> None:
     async with nothing_left_behind():
         with null_modem() as (ours, theirs):
             async with (
-                ModbusRtuServer(simulated(), theirs, baudrate=9600, parity="N"),
+                ModbusRtuServer(simulated_unit(), theirs, baudrate=9600, parity="N"),
                 PLCConnection(protocol="modbus-rtu", serial_port=ours, baudrate=9600, parity="N") as plc,
             ):
                 assert await plc.read(Tag("t", "HR11")) == 10
@@ -199,7 +199,7 @@ def test_the_helper_runs_on_any_loop() -> None:
     async def use() -> object:
         with open_pty_pair() as line:
             async with (
-                ModbusRtuServer(simulated(), line.descriptor),
+                ModbusRtuServer(simulated_unit(), line.descriptor),
                 PLCConnection(protocol="modbus-rtu", serial_port=line.path) as plc,
             ):
                 return await plc.read(Tag("t", "HR11[50]"))

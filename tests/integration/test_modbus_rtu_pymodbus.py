@@ -20,6 +20,7 @@ from bifrost.plc.sim import Constant, ModbusRtuServer, ModbusTcpServer, Register
 from tests.integration.leftovers import nothing_left_behind
 from tests.integration.null_modem import null_modem
 from tests.integration.pymodbus_servers import serve_serial, serve_tcp
+from tests.integration.simulated_units import IDENTITY, simulated_unit
 
 
 async def _use(plc: PLCConnection) -> None:
@@ -77,24 +78,10 @@ async def test_a_unit_that_is_not_on_the_line_is_its_own_trouble_alone() -> None
             assert readings["absent"].value is None
 
 
-def simulated() -> RegisterBank:
-    """A bank whose values tell where they are."""
-    bank = RegisterBank()
-    for at in range(130):
-        bank.put(Area.HOLDING, at, at, DataType.UINT16)
-        bank.put(Area.INPUT, at, 1000 + at, DataType.UINT16)
-        bank.put(Area.COIL, at, at % 3 == 0)
-        bank.put(Area.DISCRETE_INPUT, at, at % 2 == 0)
-    return bank
-
-
-IDENTITY: dict[int, str | bytes] = {0: "bifrost", 1: "simulator", 2: "1.0", 4: "Simulated device", 0x80: b"\x01\x02"}
-
-
 @asynccontextmanager
 async def _serial_client(bank: RegisterBank) -> AsyncIterator[tuple[Any, Any]]:
     with open_pty_pair() as line:
-        async with ModbusRtuServer({1: bank, 2: simulated()}, line.descriptor, identification=IDENTITY) as server:
+        async with ModbusRtuServer({1: bank, 2: simulated_unit()}, line.descriptor, identification=IDENTITY) as server:
             client = AsyncModbusSerialClient(line.path, baudrate=115_200, timeout=1, retries=0, reconnect_delay=0)
             assert await client.connect()
             try:
@@ -106,7 +93,7 @@ async def _serial_client(bank: RegisterBank) -> AsyncIterator[tuple[Any, Any]]:
 
 @asynccontextmanager
 async def _tcp_client(bank: RegisterBank) -> AsyncIterator[tuple[Any, Any]]:
-    async with ModbusTcpServer({1: bank, 2: simulated()}, framing="rtu", identification=IDENTITY) as server:
+    async with ModbusTcpServer({1: bank, 2: simulated_unit()}, framing="rtu", identification=IDENTITY) as server:
         client = AsyncModbusTcpClient(
             "127.0.0.1", port=server.port, framer=FramerType.RTU, timeout=1, retries=0, reconnect_delay=0
         )
@@ -121,7 +108,7 @@ async def _tcp_client(bank: RegisterBank) -> AsyncIterator[tuple[Any, Any]]:
 @pytest.mark.parametrize("partner", [_serial_client, _tcp_client], ids=["serial", "tcp"])
 async def test_pymodbus_reads_and_writes_our_simulator(partner: Any) -> None:
     """Every function that the simulator knows, as another client understands its answers."""
-    bank = simulated()
+    bank = simulated_unit()
     async with nothing_left_behind(), partner(bank) as (server, client):
         assert (await client.read_holding_registers(0, count=125)).registers == list(range(125))
         assert (await client.read_input_registers(5, count=2, device_id=2)).registers == [1005, 1006]
@@ -148,7 +135,7 @@ async def test_pymodbus_reads_and_writes_our_simulator(partner: Any) -> None:
 @pytest.mark.parametrize("partner", [_serial_client, _tcp_client], ids=["serial", "tcp"])
 async def test_a_broadcast_reaches_every_unit_and_is_answered_by_none(partner: Any) -> None:
     """Unit 0 on a bus: the next request gets its own answer."""
-    bank = simulated()
+    bank = simulated_unit()
     async with partner(bank) as (server, client):
         await client.write_register(7, 4711, device_id=0, no_response_expected=True)
         await asyncio.sleep(0.01)  # a broadcast is over before the next request
@@ -177,7 +164,7 @@ async def test_a_bank_on_a_line_replays_recorded_signals() -> None:
 
 async def test_our_client_writes_bits_and_broadcasts_on_a_line() -> None:
     """A bit by function 22, a broadcast to both units, and the next read waits until they have acted."""
-    first, second = simulated(), simulated()
+    first, second = simulated_unit(), simulated_unit()
     with open_pty_pair() as line:
         async with (
             nothing_left_behind(),
@@ -198,7 +185,7 @@ async def test_our_client_writes_bits_and_broadcasts_on_a_line() -> None:
 async def test_our_driver_learns_what_a_device_on_a_line_is() -> None:
     """Function 43 / 14, when the link comes up."""
     with open_pty_pair() as line:
-        async with ModbusRtuServer(simulated(), line.descriptor, identification=IDENTITY):
+        async with ModbusRtuServer(simulated_unit(), line.descriptor, identification=IDENTITY):
             settings = ModbusRtuSettings(serial_port=line.path, identify=True)
             driver = ModbusRtuDriver(settings, SystemClock())
             try:

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bifrost.errors import ConfigError, MissingExtra, NotConnected
@@ -131,7 +132,7 @@ def _opened(line: SerialLine) -> serial.Serial:
 def _not_set_up(line: SerialLine, why: str) -> NotConnected | ConfigError:
     """A port that is there will never take what it refused; one that was just unplugged may, when it is back."""
     text = f"serial port {line.port}: {why}"
-    return ConfigError(text) if os.path.exists(line.port) or sys.platform == "win32" else NotConnected(text)
+    return ConfigError(text) if Path(line.port).exists() or sys.platform == "win32" else NotConnected(text)
 
 
 def _why(error: OSError) -> str:
