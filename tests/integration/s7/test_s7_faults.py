@@ -258,6 +258,9 @@ async def test_a_connection_outlives_the_restart_of_the_cpu() -> None:
         PLCConnection("s7", host="127.0.0.1", port=target.port, timeout=_TIMEOUT, backoff_min=0.05) as plc,
     ):
         assert await plc.read(_SPEED) == 20.5
+        await target.restart()
+        await plc.wait_connected(timeout=3.0)
+        assert await plc.read(_SPEED) == 20.5
         await target.stop(reset=True)
         await until(lambda: plc.state is not LinkState.CONNECTED)
         assert (await plc.read_tags([_SPEED]))["speed"].status == StatusCode.BAD_NOT_CONNECTED
@@ -265,6 +268,71 @@ async def test_a_connection_outlives_the_restart_of_the_cpu() -> None:
         await target.start()
         await plc.wait_connected(timeout=3.0)
         assert await plc.read(_SPEED) == 7.0
+
+
+async def test_without_put_get_every_tag_says_what_to_permit() -> None:
+    """0x8104 is no matter of single tags: nothing is asked for twice, nothing is remembered."""
+    async with _target() as target, _linked(target) as (driver, losses):
+        target.refuse_jobs = 0x8104
+        plan = driver.plan([_SPEED, _TEXT, _FLAG])
+        for jobs in (1, 2):
+            readings = await driver.read(plan, timeout=_TIMEOUT)
+            assert readings.values == [None, None, None]
+            assert readings.status == [StatusCode.BAD_USER_ACCESS_DENIED] * 3
+            assert all("PUT/GET" in str(error) for error in readings.errors.values())
+            assert target.counters.jobs == jobs
+        with pytest.raises(S7Fault, match="PUT/GET"):
+            await driver.write(driver.prepare(_SPEED, 1.0), timeout=_TIMEOUT)
+        target.refuse_jobs = None
+        assert (await driver.read(plan, timeout=_TIMEOUT)).values == [20.5, "valve", True]
+        assert losses == []
+
+
+async def test_a_cpu_that_takes_few_items_is_asked_for_one_after_the_other() -> None:
+    """The job as a whole was refused, its parts are not."""
+    tags = [_SPEED, Tag("far", "DB1.DBW400", protocol="s7"), Tag("none", "DB9.DBW0", protocol="s7")]
+    async with _target() as target, _linked(target) as (driver, _):
+        target.max_items = 1
+        readings = await driver.read(driver.plan(tags), timeout=_TIMEOUT)
+        assert readings.values == [20.5, 0, None]
+        assert target.counters.jobs == 1 + 3
+
+
+async def test_bytes_that_are_no_value_are_the_status_of_their_tag() -> None:
+    """`BAD_DECODING_ERROR`; the others are good, and the link goes on."""
+    date = Tag("date", "DB1:100:DTL", protocol="s7")
+    async with _target() as target, _linked(target) as (driver, losses):
+        readings = await driver.read(driver.plan([_SPEED, date]), timeout=_TIMEOUT)
+        assert readings.values == [20.5, None]
+        assert readings.status == [0, StatusCode.BAD_DECODING_ERROR]
+        assert "no date" in str(readings.errors[1])
+        assert driver.counters()["undecodable_values"] == 1
+        assert losses == []
+
+
+async def test_a_write_that_is_refused_in_part_has_an_unknown_outcome() -> None:
+    """Some bits of the array exist, some do not; refused as a whole, it is the device's fault."""
+    async with _target() as target, _linked(target) as (driver, _):
+        half = Tag("half", "DB1.DBX599.6[4]", access="rw", protocol="s7")
+        with pytest.raises(WriteError, match="in part") as caught:
+            await driver.write(driver.prepare(half, [True] * 4), timeout=_TIMEOUT)
+        assert caught.value.unknown_outcome
+        assert target.get("DB1.DBX599.6[2]") == [True, True]
+        none = Tag("none", "DB1.DBX600.0[4]", access="rw", protocol="s7")
+        with pytest.raises(S7Fault) as refused:
+            await driver.write(driver.prepare(none, [True] * 4), timeout=_TIMEOUT)
+        assert refused.value.code == 0x05
+
+
+async def test_bytes_that_nobody_asked_for_end_the_link() -> None:
+    """They may be the answer to something that was given up."""
+    async with _target() as target, _linked(target) as (driver, losses):
+        (writer,) = target._sessions.values()
+        writer.write(bytes.fromhex("0300000702f080"))
+        await until(lambda: len(losses) == 1)
+        assert "nobody asked for" in str(losses[0])
+        with pytest.raises(NotConnected):
+            await driver.read(driver.plan([_SPEED]), timeout=_TIMEOUT)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

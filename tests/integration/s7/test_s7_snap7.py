@@ -125,6 +125,19 @@ async def test_a_search_finds_the_cpu_and_nothing_else() -> None:
         assert await _found(f"127.0.0.1:{target.port}") == []
 
 
+async def test_a_search_can_be_left_and_does_not_wait_for_the_silent() -> None:
+    """No task and no descriptor stays; who does not answer in time is not there."""
+    async with nothing_left_behind(), S7Target({1: 8}) as target:
+        search = discover("s7", "127.0.0.0/28", timeout=1.0, port=target.port, rate=1000.0)
+        async for device in search:
+            assert device.protocol == "s7"
+            break
+        await search.aclose()  # type: ignore[attr-defined]  # it is an async generator
+    async with S7Target({1: 8}, max_clients=0, when_full="silence") as silent:
+        assert [one async for one in discover("s7", f"127.0.0.1:{silent.port}", timeout=0.1)] == []
+        assert silent.counters.connections == 1
+
+
 @pytest.mark.parametrize(
     ("target", "options", "error"),
     [

@@ -49,6 +49,8 @@ class SessionOwner(Protocol):
     memory: S7Memory
     pdu_length: int
     refuse_connections: bool
+    refuse_jobs: int | None
+    max_items: int
     mute_userdata: bool
 
     def next_injection(self) -> Injection | None:
@@ -114,6 +116,10 @@ class S7Session:
         if injection is not None and injection.fault is Fault.EXCEPTION:
             codes = [injection.code] * len(job.items)
             return answer_items(job, codes) if job.function == READ_VAR else answer_writes(job, codes)
+        if self._target.refuse_jobs is not None:
+            return answer_error(job, self._target.refuse_jobs)
+        if len(job.items) > self._target.max_items:
+            return answer_error(job, _TOO_LONG)
         if job.function != READ_VAR:
             return answer_writes(job, self._write(job))
         self._target.memory.refresh()

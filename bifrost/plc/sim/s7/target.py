@@ -65,6 +65,9 @@ class S7Target:
         clock: where bound signals read time.
 
     Attributes:
+        refuse_jobs: error code with which every Read Var and Write Var is refused as a whole, such as 0x8104, which an
+            S7-1200 says while PUT/GET is not permitted; None (default): none is.
+        max_items: items in one job; jobs with more are refused with 0x8500.
         refuse_connections: refuse the ISO connection of every client from now on, as a wrong rack or slot does.
         mute_userdata: never answer questions about the CPU itself, as some devices that imitate one.
     """
@@ -87,6 +90,8 @@ class S7Target:
         self.port = port
         self.faults = faults
         self.pdu_length = pdu_length
+        self.refuse_jobs: int | None = None
+        self.max_items = 20
         self.refuse_connections = False
         self.mute_userdata = False
         self.counters = S7Counters()
