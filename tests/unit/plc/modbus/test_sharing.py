@@ -252,10 +252,11 @@ def test_nothing_outlives_a_loop_that_was_closed_without_closing_its_links() -> 
         asyncio.get_running_loop().call_soon(lambda: lease)
         return weakref.ref(asyncio.get_running_loop())
 
+    others = len(sharing._LINKS)
     gone = asyncio.run(forget())
     gc.collect()
     assert gone() is None
-    assert not [loop for loop in sharing._LINKS if loop.is_closed()]
+    assert len(sharing._LINKS) <= others
 
 
 def _links() -> list[object]:
