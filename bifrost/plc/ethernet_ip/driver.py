@@ -30,7 +30,7 @@ from bifrost.plc.ethernet_ip.faults import status_of
 from bifrost.plc.ethernet_ip.plan import Chunk, LogixPlan
 from bifrost.plc.ethernet_ip.settings import EtherNetIPSettings
 from bifrost.plc.ethernet_ip.values import LogixWrite, prepare_write
-from bifrost.plc.ethernet_ip.watched_thread import MAX_STUCK, QueueFull, WatchedThread, stuck_threads
+from bifrost.plc.ethernet_ip.watched_thread import MAX_STUCK, LinkBusy, WatchedThread, stuck_threads
 
 if TYPE_CHECKING:
     from bifrost.plc.ethernet_ip.reading import Outcome, TagReader
@@ -189,7 +189,7 @@ class EtherNetIPDriver:
             outcomes: Sequence[Outcome]
             try:
                 outcomes = await thread.run(link.read, chunk, patience=timeout, limit=timeout * _EXCHANGES)
-            except QueueFull as error:
+            except LinkBusy as error:
                 outcomes = [LinkError(str(error))] * len(chunk.addresses)
             except (LinkError, ProtocolError) as error:
                 raise NotConnected(f"the link was given up: {error}") from error

@@ -20,7 +20,7 @@ from bifrost.actors.actor_thread import ActorThread
 from bifrost.core.clock import Clock
 from bifrost.errors import BifrostError, ConfigError, DeviceFault, LinkTimeout, NotConnected, WriteError
 
-__all__ = ["MAX_STUCK", "MAX_WAITING", "QueueFull", "Severable", "WatchedThread", "stuck_threads"]
+__all__ = ["MAX_STUCK", "MAX_WAITING", "LinkBusy", "Severable", "WatchedThread", "stuck_threads"]
 
 MAX_WAITING = 256
 """Requests that may wait for their turn on one link."""
@@ -44,8 +44,8 @@ def stuck_threads(endpoint: str) -> int:
         return _stuck[endpoint]
 
 
-class QueueFull(NotConnected):
-    """Too many requests wait for the link already; nothing was sent."""
+class LinkBusy(NotConnected):
+    """Too many requests wait for the link, or this one has waited too long; nothing was sent."""
 
 
 class Severable(Protocol):
@@ -150,26 +150,29 @@ class WatchedThread:
                 after any other error but `DeviceFault`, `ConfigError` and `WriteError`.
             args: of the function.
             patience: seconds that one exchange may take.
-            limit: seconds that all of it may take.
+            limit: seconds that all of it may take, and that it may wait for its turn.
 
         Raises:
             NotConnected: the link was given up.
             LinkTimeout: the deadline has passed; the link is given up.
-            QueueFull: too many wait already.
+            LinkBusy: too many wait already, or this one has waited too long; the link goes on.
         """
         if self.dead is not None:
             raise NotConnected(f"the link to the device is down: {self.dead}")
         if len(self._waiting) >= MAX_WAITING:
-            raise QueueFull(f"{MAX_WAITING} requests wait for {self._endpoint} already; ask less often")
+            raise LinkBusy(f"{MAX_WAITING} requests wait for {self._endpoint} already; ask less often")
         job = _Job(functools.partial(function, *args), self._loop.create_future(), patience, limit)
         self._waiting.append(job)
         self._begin()
+        turn = self._loop.call_later(limit, self._pass_over, job) if self._job is not job else None
         try:
             result: _T = await job.answer
         except asyncio.CancelledError:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(job)
+            self._forget(job)
             raise
+        finally:
+            if turn is not None:
+                turn.cancel()
         return result
 
     def cut(self, error: BifrostError) -> None:
@@ -211,6 +214,15 @@ class WatchedThread:
                 await self._thread.join()
         except TimeoutError:
             self.abandoned = 1
+
+    def _forget(self, job: _Job) -> None:
+        with contextlib.suppress(ValueError):  # it has begun
+            self._waiting.remove(job)
+
+    def _pass_over(self, job: _Job) -> None:
+        if job in self._waiting and not job.answer.done():
+            self._forget(job)
+            job.answer.set_exception(LinkBusy(f"{self._endpoint} was busy with others for {job.limit:g} s"))
 
     def _begin(self) -> None:
         if self._job is not None or self.dead is not None:

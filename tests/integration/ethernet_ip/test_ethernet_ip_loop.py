@@ -15,8 +15,10 @@ import pytest
 from bifrost.core.clock import SystemClock
 from bifrost.errors import LinkError, LinkTimeout, NotConnected
 from bifrost.plc import LinkState, PLCConnection
+from bifrost.plc.ethernet_ip import EtherNetIPSettings
 from bifrost.plc.ethernet_ip.cip_socket import CipSocket
-from bifrost.plc.ethernet_ip.watched_thread import MAX_STUCK, MAX_WAITING, QueueFull, WatchedThread, stuck_threads
+from bifrost.plc.ethernet_ip.driver import EtherNetIPDriver
+from bifrost.plc.ethernet_ip.watched_thread import MAX_STUCK, MAX_WAITING, LinkBusy, WatchedThread, stuck_threads
 from bifrost.plc.sim.cip import CipFault, CipFaultPlan, CipInjection, LogixTarget
 from tests.integration.ethernet_ip.logix import link, linked, tag, tag_store
 from tests.integration.ethernet_ip.loop_gap import loop_gap
@@ -250,7 +252,7 @@ async def test_requests_wait_in_order_and_not_without_bound() -> None:
             for number in range(MAX_WAITING)
         ]
         await until(gate.entered.is_set)
-        with pytest.raises(QueueFull, match="ask less often"):
+        with pytest.raises(LinkBusy, match="ask less often"):
             await thread.run(done.append, -1, patience=5.0, limit=5.0)
         waiting[1].cancel()
         await asyncio.wait([waiting[1]])
@@ -286,3 +288,57 @@ async def test_many_links_at_once_do_not_share_a_thread() -> None:
             assert not waiting.done()
             waiting.cancel()
             await asyncio.wait([waiting])
+
+
+async def test_waiting_for_a_turn_has_a_deadline_too() -> None:
+    """What waits longer than its own limit is told so, and never begins; the link goes on."""
+    gate = _Gate()
+    done: list[int] = []
+    async with nothing_left_behind():
+        thread = WatchedThread("nowhere:3", CipSocket(SystemClock()), SystemClock(), None)
+        first = asyncio.ensure_future(thread.run(gate.wait, patience=5.0, limit=5.0))
+        await until(gate.entered.is_set)
+        with pytest.raises(LinkBusy, match="busy"):
+            await thread.run(done.append, 1, patience=0.02, limit=0.02)
+        gate.open.set()
+        await first
+        await thread.run(done.append, 2, patience=5.0, limit=5.0)
+        assert done == [2]
+        assert thread.dead is None
+        await thread.end()
+
+
+async def test_a_controller_that_restarts_is_found_again() -> None:
+    """Refused while it is away, connected when it is back; reads in between are BAD at once."""
+    target = LogixTarget(tag_store())
+    async with target, nothing_left_behind():
+        url = f"ethernet-ip://127.0.0.1:{target.port}?backoff_min=0.05&backoff_max=0.05"
+        async with PLCConnection.from_url(url) as plc:
+            assert await plc.read(tag("Speed")) == 1.5
+            await target.stop(reset=True)
+            await until(lambda: plc.state is not LinkState.CONNECTED)
+            began = time.monotonic()
+            assert not (await plc.read_tags([tag("Speed")])).ok
+            assert time.monotonic() - began < 0.1
+            await until(lambda: plc.stats.connect_failures > 0)
+            await target.start()
+            await plc.wait_connected()
+            assert await plc.read(tag("Speed")) == 1.5
+
+
+async def test_a_name_that_nobody_knows_is_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text has the name; the name server is asked in the thread."""
+    threads: list[str] = []
+
+    def unknown(*_: object, **__: object) -> list[object]:
+        threads.append(threading.current_thread().name)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    async with nothing_left_behind():
+        attempt = EtherNetIPDriver(EtherNetIPSettings(host="nobody.invalid"), SystemClock())
+        with pytest.raises(LinkError, match=r"nobody\.invalid port 44818: Name or service not known"):
+            await attempt.connect(timeout=2.0, on_lost=print)
+        await attempt.aclose()
+    assert threads
+    assert all("ethernet-ip" in name for name in threads)

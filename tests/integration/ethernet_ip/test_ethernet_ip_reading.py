@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 
@@ -134,6 +135,23 @@ async def test_what_may_not_be_read_is_denied() -> None:
         readings = await reading.read("Secret", "Speed")
         assert readings.values == [None, 1.5]
         assert "Secret" not in [one.name for one in await reading.driver.browse(timeout=1.0)]
+
+
+async def test_edges_of_values_are_exact() -> None:
+    """Infinity and NaN are what the controller holds; the largest integers keep every bit; texts may have any byte."""
+    store = TagStore()
+    store.add("Nan", "REAL", math.nan)
+    store.add("Inf", "LREAL", -math.inf)
+    store.add("Most", "ULINT", 2**64 - 1)
+    store.add("Least", "LINT", -(2**63))
+    store.add("Text", "STRING", "\x00\x7f\xff")
+    store.add("Empty", "STRING", "")
+    async with LogixTarget(store) as target, linked(target.port) as reading:
+        nan, *others = await reading.values("Nan", "Inf", "Most", "Least", "Text", "Empty")
+        assert math.isnan(nan)
+        assert others == [-math.inf, 2**64 - 1, -(2**63), "\x00\x7f\xff", ""]
+        plan = reading.driver.plan([tag("Most"), tag("Least", DataType.INT64), tag("Most", DataType.UINT64)])
+        assert plan.wide == (0, 2)
 
 
 async def test_a_thousand_tags_come_in_few_requests() -> None:
