@@ -25,6 +25,10 @@ class Debts:
         """Note a request that was given up; its answer may still come."""
         self._until[unit] = now + (min(timeout, _MOST_SECONDS) if self._patience is None else self._patience)
 
+    def may_repeat(self, unit: int, until: float) -> None:
+        """Note a request that was sent twice and answered once: the other answer may come until then."""
+        self._until[unit] = until
+
     def paid(self, unit: int) -> None:
         """Note an answer, however late."""
         self._until.pop(unit, None)

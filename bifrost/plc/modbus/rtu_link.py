@@ -117,7 +117,10 @@ class RtuLink(asyncio.Protocol):
             try:
                 answer = await self._ask(transport, request, unit, sent + timeout, tally)
             except _Garbled:
+                again = self._loop.time()
                 answer = await self._ask_again(request, unit, sent + timeout, tally)
+                # It may be the first one's, which only noise came before: then the second one's comes as much later.
+                self._debts.may_repeat(unit, self._loop.time() + (again - sent) + _LINE_IDLE)
             tally.rtt[int((self._loop.time() - sent) * 1e6).bit_length() & 31] += 1
         finally:
             self._turns.pass_on()
@@ -207,6 +210,7 @@ class RtuLink(asyncio.Protocol):
                 return await self._ask(self._live(tally), request, unit, deadline, tally)
             except _Garbled:
                 pass
+        self._owes(unit, deadline - self._loop.time())
         raise ProtocolError(f"unit {unit}: the answer came with a wrong CRC; check wiring, termination and baud rate")
 
     async def _ask(

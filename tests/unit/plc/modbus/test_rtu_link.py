@@ -181,6 +181,26 @@ async def test_a_second_attempt_gets_what_is_left_of_the_time() -> None:
     assert (tally.requests, tally.timeouts, line.link.retries) == (2, 1, 1)
 
 
+async def test_the_second_answer_to_a_repeated_read_is_not_the_next_ones() -> None:
+    """What looked like a broken answer was noise, and both requests are answered."""
+    line = Line()
+    asking = line.ask(1, timeout=1.0)
+    await asyncio.sleep(0.01)
+    line.link.data_received(b"\x01\x03\x02\x00\x01\xff\xff")
+    await asyncio.sleep(0.05)
+    assert len(line.sent) == 2
+    line.hear(1, words(1))
+    assert await asking == words(1)
+    following = line.ask(2, timeout=1.0)
+    await asyncio.sleep(0.04)
+    line.hear(1, words(1))
+    await asyncio.sleep(0.1)
+    assert len(line.sent) == 3
+    line.hear(1, words(2))
+    assert await following == words(2)
+    assert line.link.late == 1
+
+
 async def test_a_write_with_a_garbled_answer_fails_at_once_and_is_not_repeated() -> None:
     """It may have been done."""
     line = Line()
