@@ -64,12 +64,11 @@ class BareClient(asyncio.Protocol):
         return await self._waiter
 
     async def read_together(self, requests: Sequence[bytes]) -> bytes:
-        """Send all requests, then wait for all answers: one piece, headers included."""
+        """Send all requests in one piece, then wait for all answers: one piece, too, headers included."""
         assert self._transport is not None
         self._awaited = len(requests)
         self._waiter = self._loop.create_future()
-        for request in requests:
-            self._transport.write(request)
+        self._transport.write(b"".join(requests))
         return await self._waiter
 
     async def read_all(self, requests: Sequence[bytes]) -> list[bytes]:
