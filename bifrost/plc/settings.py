@@ -5,7 +5,7 @@ In: one table of the file. Out: checked options and tags. Not here: reading the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,7 +14,15 @@ from bifrost.core.settings import LocalPath, Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
 
-__all__ = ["NOT_OPTIONS", "DeviceSettings", "TagSettings", "doubled_names", "refuse_problems", "settings_from_options"]
+__all__ = [
+    "NOT_OPTIONS",
+    "DeviceSettings",
+    "TagSettings",
+    "doubled_names",
+    "refuse_problems",
+    "refuse_unknown",
+    "settings_from_options",
+]
 
 
 _ACTOR_OPTIONS = ("record_counter", "on_change", "report_interval")
@@ -187,20 +195,7 @@ def settings_from_options(
     Raises:
         ConfigError: an option is unknown, of the wrong type, or out of range; all are in `.mistakes`.
     """
-    known = {field.name for field in msgspec.structs.fields(settings)} - NOT_OPTIONS
-    unknown = [key for key in options if key not in known]
-    if unknown:
-        import difflib
-
-        mistakes = []
-        for key in unknown:
-            if key in _ACTOR_OPTIONS:
-                mistakes.append(f"option {key} is for devices of a gateway; a connection publishes nothing by itself")
-                continue
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(known))}"
-            mistakes.append(f"unknown option {key} for {protocol}; {hint}")
-        raise ConfigError("; ".join(mistakes), mistakes=mistakes)
+    refuse_unknown(options, settings, protocol)
     try:
         made = msgspec.convert({"protocol": protocol, **options}, settings, strict=not lax)
     except msgspec.ValidationError as error:
@@ -210,6 +205,34 @@ def settings_from_options(
     # The settings know no tags here: they are given to the connection beside them, and looked at there.
     refuse_problems(made, but=("source_time",))
     return made
+
+
+def refuse_unknown(
+    options: Iterable[str], settings: type[Settings], protocol: str, *, short: Collection[str] = ()
+) -> None:
+    """Raise `ConfigError` with every option that the settings of a protocol do not know.
+
+    Args:
+        options: their names.
+        settings: the protocol's settings type.
+        protocol: its name.
+        short: other names that will do.
+    """
+    known = {field.name for field in msgspec.structs.fields(settings)} - NOT_OPTIONS
+    mistakes = []
+    for key in options:
+        if key in known or key in short:
+            continue
+        if key in _ACTOR_OPTIONS:
+            mistakes.append(f"option {key} is for devices of a gateway; a connection publishes nothing by itself")
+            continue
+        import difflib
+
+        close = difflib.get_close_matches(key, [*short, *known], n=1)
+        hint = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted({*short, *known}))}"
+        mistakes.append(f"unknown option {key} for {protocol}; {hint}")
+    if mistakes:
+        raise ConfigError("; ".join(mistakes), mistakes=mistakes)
 
 
 def _lowered(text: str) -> str:

@@ -50,7 +50,12 @@ def test_options_beside_a_url_may_not_contradict_it() -> None:
         ("modbus-tcp://me@192.0.2.7", "has no user"),
         ("modbus-tcp://192.0.2.7#1", "no '#' part"),
         ("modbus-tcp://192.0.2.7?unit=1&unit_id=2", "says unit_id twice"),
-        ("modbus-tcp://192.0.2.7?unti=1", "unknown option unti"),
+        ("modbus-tcp://192.0.2.7?unti=1", "unknown option unti for modbus-tcp; did you mean unit"),
+        ("modbus-tcp://192.0.2.7?timout=1", "did you mean timeout"),
+        ("modbus-tcp://192.0.2.7?on_change=1", "for devices of a gateway"),
+        ("modbus-tcp://192.0.2.7?tags=1", "unknown option tags"),
+        ("modbus-tcp://192.0.2.7?protocol=s7", "unknown option protocol"),
+        ("modbus-tcp://192.0.\n2.7", "cannot be printed"),
         ("modbus-tcp://192.0.2.7?unit=one", "wrong option"),
         ("modbus-tcp://192.0.2.7?unit=256", "unit_id from 0 to 255"),
     ],
@@ -60,6 +65,23 @@ def test_a_wrong_url_is_refused_with_what_is_wrong(url: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         PLCConnection.from_url(url)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "option", "meant"),
+    [
+        ("modbus_tcp://192.0.2.7", "host", "192.0.2.7"),
+        ("modbus-tcp://[fe80::1%25eth0]:502", "host", "fe80::1%eth0"),
+        ("modbus-rtu://COM3", "serial_port", "COM3"),
+        ("modbus-rtu:///com12?unit=2", "serial_port", "com12"),
+        ("modbus-rtu:///dev/ttyUSB0", "serial_port", "/dev/ttyUSB0"),
+        ("modbus-rtu:///dev/serial/by-id/usb%20a", "serial_port", "/dev/serial/by-id/usb a"),
+        ("modbus-rtu://%2Fdev%2FttyS0", "serial_port", "/dev/ttyS0"),
+    ],
+)
+def test_a_place_is_taken_as_it_is_meant(url: str, option: str, meant: str) -> None:
+    """Underscores in the protocol, zones of IPv6, serial ports of Windows, per cent signs."""
+    assert getattr(PLCConnection.from_url(url).settings, option) == meant
 
 
 URLS = st.from_regex(r"modbus-(tcp|rtu)://[a-z0-9:\[\]/?&=%.@#-]{0,30}", fullmatch=True)
