@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Sequence
@@ -111,6 +112,8 @@ class _Site:
                 connect = _Connect(name, port, options.interval_ms)
                 self._refs.append(await devices.start_child(device_spec(connect, name=name, outputs=[sink])))
             await asyncio.sleep(_SETTLE)
+            gc.collect()
+            gc.freeze()  # as `bifrost run` does once its gateway runs
             await self._measure(options.seconds, alive=len(self._refs))
             # In turn, so that a busy machine hurts both alike; always the same devices are looked at.
             others = len(self._refs) - options.dead
