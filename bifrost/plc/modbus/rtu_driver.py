@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
-from bifrost.errors import LinkTimeout, NotConnected
+from bifrost.errors import BifrostError, LinkTimeout, NotConnected
 from bifrost.plc.modbus.driver import ModbusDriver
 from bifrost.plc.modbus.exchanging import Link, OnLost
 from bifrost.plc.modbus.rtu_link import RtuLink
@@ -20,7 +20,17 @@ from bifrost.plc.modbus.units import UnitHealth
 __all__ = ["ModbusRtuDriver", "ModbusRtuOverTcpDriver"]
 
 
-class ModbusRtuDriver(ModbusDriver):
+class _BusDriver(ModbusDriver):
+    async def open_link_alone(self, *, timeout: float) -> Link:
+        """Open a link that nobody shares, without anything above it: for searches.
+
+        Raises:
+            LinkError: not reachable within `timeout` seconds.
+        """
+        return await self._open_link(_ignore, UnitHealth(probe_interval=1.0), timeout=timeout)
+
+
+class ModbusRtuDriver(_BusDriver):
     """One user of one serial line; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
     def __init__(self, settings: ModbusRtuSettings, clock: Clock) -> None:
@@ -44,7 +54,7 @@ class ModbusRtuDriver(ModbusDriver):
         return link
 
 
-class ModbusRtuOverTcpDriver(ModbusDriver):
+class ModbusRtuOverTcpDriver(_BusDriver):
     """One user of one RTU link in TCP; see `bifrost.plc.drivers.base.Driver` for the contract."""
 
     def __init__(self, settings: ModbusRtuOverTcpSettings, clock: Clock) -> None:
@@ -84,3 +94,7 @@ async def _rest(link: RtuLink, seconds: float) -> None:
         raise
     if not link.connected:
         raise NotConnected("the link ended as soon as it was up")
+
+
+def _ignore(error: BifrostError) -> None:
+    """The next request finds out."""

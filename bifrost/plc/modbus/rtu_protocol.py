@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bifrost.plc.drivers.base import ProtocolSpec
-from bifrost.plc.modbus.address import parse_modbus_address
+from bifrost.plc.modbus.address import is_modbus_address, parse_modbus_address
 from bifrost.plc.modbus.rtu_driver import ModbusRtuDriver, ModbusRtuOverTcpDriver
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
 
@@ -18,6 +18,8 @@ MODBUS_RTU = ProtocolSpec(
     url_host=None,
     url_path="serial_port",
     url_names={"unit": "unit_id", "baud": "baudrate"},
+    recognises=is_modbus_address,
+    discover="bifrost.plc.modbus.rtu_scan:scan_line",
     extra="serial",
 )
 
@@ -28,4 +30,6 @@ MODBUS_RTU_OVER_TCP = ProtocolSpec(
     parse_address=parse_modbus_address,
     create=ModbusRtuOverTcpDriver,
     url_names={"unit": "unit_id"},
+    recognises=is_modbus_address,
+    discover="bifrost.plc.modbus.rtu_scan:scan_bus_in_tcp",
 )
