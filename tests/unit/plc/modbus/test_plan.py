@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from bifrost.errors import ModbusFault
+from bifrost.errors import ConfigError, ModbusFault
 from bifrost.plc import ByteOrder, Tag
 from bifrost.plc.modbus.plan import ModbusReadPlan, ReadLimits
 
@@ -43,3 +43,25 @@ def test_a_device_that_refuses_everything_does_not_hold_up_the_loop() -> None:
 
     few = min(cost(500) for _ in range(3))
     assert min(cost(4000) for _ in range(2)) < 8 * few * 3
+
+
+def test_the_broadcast_is_planned_around_and_stays_so() -> None:
+    """Nobody answers unit 0; what the device refuses besides is learned and forgotten as ever."""
+    plan = plan_of(Tag("all", "0!HR1:FLOAT32[2]"), Tag("one", "1!HR1"), Tag("coil", "0!C1"), Tag("two", "1!HR50"))
+
+    def unreadable() -> list[int]:
+        return [slot for slot, error in plan.refused.items() if isinstance(error, ConfigError)]
+
+    assert unreadable() == [0, 1, 3]
+    assert {block.unit for block in plan.blocks} == {1}
+    plan.learn({(1, 3, 49, 50): FAULT}, [], ask_again_at=300.0)
+    assert plan.refused[4] is FAULT
+    assert unreadable() == [0, 1, 3]
+    plan.forget()
+    assert sorted(plan.refused) == [0, 1, 3]
+
+
+def test_a_value_wider_than_a_request_is_torn_and_nothing_else_is() -> None:
+    """Four registers at a time: eight bytes fit, ten do not."""
+    plan = plan_of(Tag("fits", "HR1:FLOAT64"), Tag("text", "HR20:STRING(10)"), Tag("array", "HR40[6]"))
+    assert plan.torn == [1]

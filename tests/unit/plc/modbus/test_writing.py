@@ -8,7 +8,7 @@ import pytest
 
 from bifrost.errors import ConfigError, DataTypeError
 from bifrost.plc import ByteOrder, Tag
-from bifrost.plc.modbus.writing import encode_write_item
+from bifrost.plc.modbus.writing import BitsWrite, WriteSingle, encode_write_item
 from bifrost.plc.scaling import unscaled
 
 
@@ -88,3 +88,47 @@ def test_a_tag_is_read_only_unless_it_says_otherwise() -> None:
     """A write to a machine is meant, or it is not sent."""
     with pytest.raises(ConfigError, match="access='rw'"):
         request(Tag("t", "HR1"), 1)
+
+
+def test_a_bit_is_a_masked_write_that_leaves_the_others() -> None:
+    """V1.1b3 section 6.16, with its own example."""
+    assert request(Tag("t", "HR5.2", access="rw"), True).hex(" ") == "16 00 04 ff fb 00 04"
+    assert request(Tag("t", "HR5.2", access="rw"), False).hex(" ") == "16 00 04 ff fb 00 00"
+    assert BitsWrite(4, 0x00F2, 0x0025).applied_to(0x0012) == 0x0017
+    assert BitsWrite(4, 0x00F2, 0x0025).pdu.hex(" ") == "16 00 04 00 f2 00 25"
+
+
+@pytest.mark.parametrize(
+    ("single", "address", "value", "expected"),
+    [
+        ("auto", "HR1", 3, "06 00 00 00 03"),
+        ("6", "HR1", 3, "06 00 00 00 03"),
+        ("16", "HR1", 3, "10 00 00 00 01 02 00 03"),
+        ("16", "C1", True, "0f 00 00 00 01 01 01"),
+        ("6", "C1", True, "05 00 00 ff 00"),
+        ("auto", "HR1:INT32", -1, "10 00 00 00 02 04 ff ff ff ff"),
+    ],
+)
+def test_the_function_of_a_single_write_can_be_chosen(
+    single: WriteSingle, address: str, value: object, expected: str
+) -> None:
+    """For devices that know only one of them."""
+    item = encode_write_item(Tag("t", address, access="rw"), value, unit=1, byte_order=ByteOrder.ABCD, single=single)
+    assert item.request.pdu.hex(" ") == expected
+
+
+def test_limits_of_the_device_are_kept_before_anything_is_sent() -> None:
+    """In registers, and for one that takes a single value at a time."""
+    tag = Tag("t", "HR1[11]", access="rw")
+    encode_write_item(tag, [0] * 11, unit=1, byte_order=ByteOrder.ABCD, most=11)
+    with pytest.raises(ConfigError, match="tag 't': expected at most 10 registers in one write, got 11"):
+        encode_write_item(tag, [0] * 11, unit=1, byte_order=ByteOrder.ABCD, most=10)
+    with pytest.raises(ConfigError, match="tag 't': expected one value, for write_single is '6'"):
+        encode_write_item(tag, [0] * 11, unit=1, byte_order=ByteOrder.ABCD, single="6")
+
+
+def test_numbers_may_count_from_zero() -> None:
+    """The same tag, one register further."""
+    tag = Tag("t", "HR5", access="rw")
+    item = encode_write_item(tag, 1, unit=1, byte_order=ByteOrder.ABCD, base=0)
+    assert item.request.address == 5
