@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bifrost.errors import BifrostError, LinkTimeout, NotConnected
 from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
@@ -52,6 +54,22 @@ class PipelinedLink(TcpLink):
         self._sent: dict[int, _Asked] = {}
         self._transaction = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._held: list[bytes] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is begun within the `with` as one piece: one call of the system for all, one wake-up of the device.
+
+        Nothing may be awaited within it.
+        """
+        held: list[bytes] = []
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            if held and self._transport is not None:
+                self._transport.write(b"".join(held))
 
     def begin(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> asyncio.Future[bytes]:
         """Send one request, or queue it; the future brings the answer, or what `exchange` raises.
@@ -111,7 +129,11 @@ class PipelinedLink(TcpLink):
                 timer.cancel()
             self._timer = self._loop.call_at(deadline, self._expire)
         asked.tally.requests += 1
-        transport.write(asked.frame(transaction))
+        frame = asked.frame(transaction)
+        if self._held is None:
+            transport.write(frame)
+        else:
+            self._held.append(frame)
 
     def _send_more(self) -> None:
         while self._queue and len(self._sent) < self.max_in_flight:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 
 from bifrost._native import ModbusBlock
 from bifrost.core.value import Value
@@ -54,9 +55,12 @@ async def read_windowed(
             link.health.answered(block.unit)
 
     try:
-        for block in blocks:
-            if len(window) == link.max_in_flight:
-                await finish_oldest()
+        waiting = iter(blocks)
+        with link.together():
+            for block in islice(waiting, link.max_in_flight):
+                window.append((block, link.begin(block.frame, block.unit, timeout, tally)))
+        for block in waiting:
+            await finish_oldest()
             window.append((block, link.begin(block.frame, block.unit, timeout, tally)))
         while window:
             await finish_oldest()
