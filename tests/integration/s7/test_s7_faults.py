@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -366,11 +366,8 @@ async def test_random_faults_bring_no_wrong_value_and_no_second_write(seed: int)
         assert written > 5
 
 
-async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
-    """Ten connections to silent, refusing and vanished CPUs: the loop turns every 5 ms all the same.
-
-    A busy machine stands still by itself now and then, so one turn in twenty may be later; none by a timeout.
-    """
+async def _lateness(seconds: float, work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """How late the loop's turns are while `work` is done again and again: nineteen of twenty, and the latest."""
     late: list[float] = []
 
     async def watch() -> None:
@@ -380,6 +377,28 @@ async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
             await asyncio.sleep(0.001)
             late.append(loop.time() - due)
 
+    watching = asyncio.create_task(watch())
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)  # the simulated CPU's threads would keep this one waiting for 5 ms
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            await work()
+            await asyncio.sleep(0.01)
+    finally:
+        sys.setswitchinterval(patience)
+        watching.cancel()
+        await asyncio.wait([watching])
+    late.sort()
+    assert len(late) > 20
+    return late[len(late) * 95 // 100], late[-1]
+
+
+async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
+    """Ten connections to silent, refusing and vanished CPUs: the loop turns every 5 ms all the same.
+
+    A busy machine stands still by itself now and then, which is measured first; none of the turns waits for a timeout.
+    """
     async with _target() as target, _target(max_clients=0, when_full="silence") as silent:
         ports = [target.port] * 4 + [silent.port] * 4 + [1, 1]
         plcs = [
@@ -388,24 +407,14 @@ async def test_the_loop_is_not_held_up_by_links_that_are_dead_or_hung() -> None:
             )
             for port in ports
         ]
-        for plc in plcs:
-            plc.start()
-        await plcs[0].wait_connected()
-        target.faults = FaultPlan.always(Fault.SILENCE)
-        watching = asyncio.create_task(watch())
-        patience = sys.getswitchinterval()
-        sys.setswitchinterval(0.0002)  # the simulated CPU's threads would keep this one waiting for 5 ms
+        of_the_machine, _ = await _lateness(0.2, lambda: asyncio.sleep(0))
         try:
-            end = time.monotonic() + 0.5
-            while time.monotonic() < end:
-                await asyncio.gather(*(plc.read_tags([_SPEED]) for plc in plcs))
-                await asyncio.sleep(0.01)
+            for plc in plcs:
+                plc.start()
+            await plcs[0].wait_connected()
+            target.faults = FaultPlan.always(Fault.SILENCE)
+            usual, latest = await _lateness(0.5, lambda: asyncio.gather(*(plc.read_tags([_SPEED]) for plc in plcs)))
         finally:
-            sys.setswitchinterval(patience)
-            watching.cancel()
-            await asyncio.wait([watching])
             await asyncio.gather(*(plc.aclose() for plc in plcs))
-    late.sort()
-    assert len(late) > 50
-    assert late[len(late) * 95 // 100] < 0.005
-    assert late[-1] < 0.045
+    assert usual < 0.005 + of_the_machine
+    assert latest < 0.045 + of_the_machine
