@@ -150,6 +150,7 @@ async def test_a_dead_unit_of_one_never_costs_another_its_link(in_flight: int) -
             assert (await dead.read_tags([TAG]))["t"].status == StatusCode.BAD_TIMEOUT
             assert await alive.read(TAG) == 42
         assert [request[6] for request in device.requests].count(2) == 3
+        assert (alive.state, dead.state) == (LinkState.CONNECTED, LinkState.DEGRADED)
         assert (alive.stats.connects, dead.stats.connects, device.links) == (1, 1, 1)
         assert alive.stats.protocol["timeouts"] == 0
 

@@ -66,6 +66,7 @@ class ModbusDriver(abc.ABC):
         self._one_by_one = True  # unless a link with several places is opened
         self._faults = 0
         self._malformed = 0
+        self._missed: set[int] = set()
         self._closed = False
 
     @abc.abstractmethod
@@ -82,9 +83,11 @@ class ModbusDriver(abc.ABC):
 
     @property
     def degraded(self) -> bool:
-        """True while a unit is silent."""
+        """True while a unit that this user has asked is silent; what others on the link ask does not count."""
         link = self._link
-        return link is not None and link.health.troubled
+        if link is None or not link.health.troubled:
+            return False
+        return any(map(link.health.owes, self._missed))
 
     def counters(self) -> Mapping[str, int]:
         """Requests, answers of each sort, and what was dropped; dropped answers are those of all who share the link."""
@@ -203,7 +206,7 @@ class ModbusDriver(abc.ABC):
         for block in plan.blocks:
             try:
                 if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
-                    spread(errors, block, _silent(block.unit))
+                    self._skip(block, errors)
                     continue
                 undecodable = block.decode(await link.exchange(block.frame, block.unit, timeout, tally), values)
                 if health.troubled:
@@ -275,6 +278,7 @@ class ModbusDriver(abc.ABC):
         try:
             await self._writer.write(link, self._tally, item, timeout=timeout)
         except WriteError as error:
+            self._missed.add(item.unit)
             self._given_up(link, error)
             raise
 
@@ -284,9 +288,13 @@ class ModbusDriver(abc.ABC):
         """Give the blocks whose unit may be asked, as they stand when each is asked for."""
         for block in plan.blocks:
             if health.silent_units and not health.may_ask(block.unit, self._clock.monotonic()):
-                spread(errors, block, _silent(block.unit))
+                self._skip(block, errors)
             else:
                 yield block
+
+    def _skip(self, block: ModbusBlock, errors: dict[int, BifrostError]) -> None:
+        self._missed.add(block.unit)
+        spread(errors, block, LinkTimeout(f"unit {block.unit} is silent; it is probed from time to time"))
 
     def _repair(self, link: Link, values: list[Value], errors: dict[int, BifrostError], timeout: float) -> Repair:
         retries = self._settings.busy_retries
@@ -295,6 +303,7 @@ class ModbusDriver(abc.ABC):
     def _learn(self, plan: ModbusReadPlan, repair: Repair) -> None:
         self._faults += repair.faults
         self._malformed += repair.malformed
+        self._missed |= repair.missed
         if repair.refusals or repair.barriers:
             plan.learn(repair.refusals, repair.barriers, ask_again_at=self._clock.monotonic() + _HOLES_KEPT)
 
@@ -370,10 +379,6 @@ class ModbusDriver(abc.ABC):
     def _lost(self, error: BifrostError) -> None:
         on_lost, self._on_lost = self._on_lost, _ignore
         on_lost(error)
-
-
-def _silent(unit: int) -> LinkTimeout:
-    return LinkTimeout(f"unit {unit} is silent; it is probed from time to time")
 
 
 def _ignore(error: BifrostError) -> None:

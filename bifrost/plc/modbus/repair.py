@@ -41,6 +41,7 @@ class Repair:
         faults: exception answers that came.
         malformed: answers that did not fit their request.
         unanswered: what went wrong with the last request that got no valid answer.
+        missed: units that gave no valid answer.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Repair:
         self.faults = 0
         self.malformed = 0
         self.unanswered: BifrostError | None = None
+        self.missed: set[int] = set()
         self._link = link
         self._tally = tally
         self._health = link.health
@@ -96,6 +98,7 @@ class Repair:
         self.malformed += not timeout
         self._health.failed(unit, self._clock.monotonic(), timeout=timeout)
         self.unanswered = error
+        self.missed.add(unit)
 
     async def _ask(self, block: ModbusBlock) -> BifrostError | None:
         try:

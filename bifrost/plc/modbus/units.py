@@ -56,6 +56,10 @@ class UnitHealth:
         self.silent_units[unit] = now + self._probe_interval
         return True
 
+    def owes(self, unit: int) -> bool:
+        """Tell whether a unit's latest request got no valid answer."""
+        return unit in self._misses
+
     def answered(self, unit: int) -> None:
         """Note any valid answer, an exception included."""
         self.bad_in_a_row = 0
