@@ -119,7 +119,8 @@ def _place(tag: Tag) -> S7Notation:
             raise AddressError("give either an address, or area and offset, not both")
         offset = _whole("offset", tag.offset)
         area, db = _area(tag.area)
-        return S7Notation(area=area, db=db, offset=-1 if offset is None else offset)
+        assert offset is not None, "it was looked at above"
+        return S7Notation(area=area, db=db, offset=offset)
     address: object = tag.address
     if not isinstance(address, str):
         hint = "a bare number is an address of Modbus; " if isinstance(address, int) else ""
@@ -190,8 +191,6 @@ def _check_width(said: S7Notation, address: S7Address) -> None:
     if (said.width == "W" and size != 2) or (said.width == "D" and size not in {4, 8}) or _is_word_of_text(said, kind):
         db = f"DB{address.db}:{address.offset}" if address.area is S7Area.DB else f"{address.area}{address.offset}"
         raise DataTypeError(f"{kind} takes {size} bytes, which {said.width} does not stand for; write '{db}:{kind}'")
-    if said.width == "X" and said.kind is None and kind is not S7Type.BOOL and said.bit is not None:
-        raise DataTypeError(f"one bit is a BOOL, got {kind}")
 
 
 def _is_word_of_text(said: S7Notation, kind: S7Type) -> bool:
@@ -204,5 +203,7 @@ def _check_range(address: S7Address) -> None:
     if not 1 <= address.count <= 65535:
         raise AddressError(f"expected a count of at least 1 and at most 65535, got {address.count}")
     last = 65535 if address.area.is_counted else _LAST_BYTE
-    if address.offset < 0 or address.offset + address.span - 1 > last:
+    if address.offset < 0:
+        raise AddressError(f"expected an offset of 0 to {last}, got {address.offset}")
+    if address.offset + address.span - 1 > last:
         raise AddressError(f"{address.count} of {address.kind} at {address.offset} runs past {last}, the last address")

@@ -17,13 +17,13 @@ __all__ = ["FORMS", "S7Notation", "read_notation", "surely_s7"]
 
 FORMS = "'DB1.DBD4:REAL', 'DB1,REAL4', 'M10.3', 'MW20:INT', 'IW22', 'QB4', 'T5', 'C3'"
 
-_DB = re.compile(r"DB(?P<db>\d{1,9})\.DB(?P<width>[XBWD])(?P<offset>\d{1,9})(?:\.(?P<bit>\d{1,3}))?")
-_DB_SHORT = re.compile(r"DB(?P<db>\d{1,9}):(?P<offset>\d{1,9})(?:\.(?P<bit>\d{1,3}))?")
-_DB_NODE = re.compile(r"DB(?P<db>\d{1,9}),(?P<code>[A-Z]+)(?P<offset>\d{1,9})(?P<more>(?:\.\d{1,5}){0,2})")
-_AREA = re.compile(r"(?P<area>[MIQEA])(?P<code>[A-Z]*)(?P<offset>\d{1,9})(?P<more>(?:\.\d{1,5}){0,2})")
-_NUMBERED = re.compile(r"(?P<area>[TCZ])(?P<offset>\d{1,9})")
-_SUFFIX = re.compile(r":(?P<type>[A-Z][A-Z0-9_]*)(?:\((?P<length>\d{1,5})\))?|\[(?P<count>\d{1,5})\]")
-_SURE = re.compile(r"%.|DB\d+[.,:]|[MIQ][XBWD]\d+|[MIQ]\d+\.[0-7]\b", re.IGNORECASE)
+_DB = re.compile(r"DB(?P<db>\d{1,9})\.DB(?P<width>[XBWD])(?P<offset>\d{1,9})(?:\.(?P<bit>\d{1,3}))?", re.ASCII)
+_DB_SHORT = re.compile(r"DB(?P<db>\d{1,9}):(?P<offset>\d{1,9})(?:\.(?P<bit>\d{1,3}))?", re.ASCII)
+_DB_NODE = re.compile(r"DB(?P<db>\d{1,9}),(?P<code>[A-Z]+)(?P<offset>\d{1,9})(?P<more>(?:\.\d{1,5}){0,2})", re.ASCII)
+_AREA = re.compile(r"(?P<area>[MIQEA])(?P<code>[A-Z]*)(?P<offset>\d{1,9})(?P<more>(?:\.\d{1,5}){0,2})", re.ASCII)
+_NUMBERED = re.compile(r"(?P<area>[TCZ])(?P<offset>\d{1,9})", re.ASCII)
+_SUFFIX = re.compile(r":(?P<type>[A-Z][A-Z0-9_]*)(?:\((?P<length>\d{1,5})\))?|\[(?P<count>\d{1,5})\]", re.ASCII)
+_SURE = re.compile(r"%.|DB\d+[.,:]|[MIQ][XBWD]\d+|[MIQ]\d+\.[0-7]\b", re.IGNORECASE | re.ASCII)
 
 _AREAS = {
     "M": S7Area.MERKER,

@@ -156,12 +156,24 @@ _OTHER_NAMES = {
 }
 
 _OF_DATATYPE = {
-    datatype: kind
-    for kind, datatype in _DATATYPES.items()
-    if kind.value not in {"CHAR", "WCHAR", "WSTRING", "TIME", "LTIME", "TIMER", "COUNTER", "S5TIME"}
-    and (kind is S7Type.STRING or datatype is not DataType.STRING)
+    DataType.BOOL: S7Type.BOOL,
+    DataType.INT8: S7Type.SINT,
+    DataType.UINT8: S7Type.USINT,
+    DataType.INT16: S7Type.INT,
+    DataType.UINT16: S7Type.UINT,
+    DataType.INT32: S7Type.DINT,
+    DataType.UINT32: S7Type.UDINT,
+    DataType.INT64: S7Type.LINT,
+    DataType.UINT64: S7Type.ULINT,
+    DataType.FLOAT32: S7Type.REAL,
+    DataType.FLOAT64: S7Type.LREAL,
+    DataType.BCD16: S7Type.BCD16,
+    DataType.BCD32: S7Type.BCD32,
+    DataType.STRING: S7Type.STRING,
+    DataType.BYTES: S7Type.BYTES,
 }
-_AMBIGUOUS = frozenset({"TIMER", "COUNTER"})
+_OF_AREAS_ALONE = frozenset({S7Type.TIMER, S7Type.COUNTER})
+"""What T5 and C3 are; nothing else can be declared so."""
 
 
 def type_named(name: str) -> S7Type:
@@ -174,7 +186,7 @@ def type_named(name: str) -> S7Type:
     found = _OTHER_NAMES.get(upper)
     if found is not None:
         return found
-    if upper in S7Type.__members__ and upper not in _AMBIGUOUS:
+    if upper in S7Type.__members__ and upper not in _OF_AREAS_ALONE:
         return S7Type(upper)
     return type_of(DataType(upper))
 
