@@ -27,9 +27,10 @@ async def test_units_on_a_line_are_found_and_can_be_used_by_their_url() -> None:
     async with nothing_left_behind():
         with open_pty_pair() as line:
             async with ModbusRtuServer(banks, line.descriptor, identification=IDENTITY):
-                found = await _search("modbus-rtu", line.path, baudrate=115_200)
+                found = await _search("modbus-rtu", f"{line.path}?baudrate=115200&parity=N")
                 assert [(device.unit_id, device.vendor) for device in found] == [(3, "bifrost"), (9, "bifrost")]
                 assert [bank.write_count for bank in banks.values()] == [0, 0]
+                assert found[1].url == f"modbus-rtu://{line.path}?unit=9&baudrate=115200&parity=N"
                 async with PLCConnection.from_url(found[1].url) as plc:
                     assert await plc.read(Tag("t", "HR11")) == 10
 
@@ -51,6 +52,8 @@ async def test_a_bus_that_is_not_there_is_told() -> None:
         await _search("modbus-rtu", "/dev/no-such-port")
     with pytest.raises(ConfigError, match="baudrate"):
         await _search("modbus-rtu", "/dev/ttyS0", baudrate=1)
+    with pytest.raises(ConfigError, match="did you mean baudrate"):
+        await _search("modbus-rtu", "/dev/ttyS0?boudrate=9600")
     with pytest.raises(ConfigError, match="expected a host"):
         await _search("modbus-rtu-over-tcp", "host:port")
     with pytest.raises(ConfigError, match="1 to 247, got 248"):

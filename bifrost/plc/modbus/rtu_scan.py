@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bifrost._native import modbus_decode_answer, modbus_frame, modbus_read_request
 from bifrost.core.clock import SystemClock
@@ -18,7 +18,7 @@ from bifrost.plc.modbus.exchanging import Link, Tally
 from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.rtu_driver import ModbusRtuDriver, ModbusRtuOverTcpDriver
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
-from bifrost.plc.settings import refuse_problems
+from bifrost.plc.settings import refuse_problems, settings_from_options
 
 __all__ = ["scan_bus_in_tcp", "scan_line"]
 
@@ -41,7 +41,8 @@ async def scan_line(
     """Ask each unit on a serial line for one holding register, and those that answer for their identification.
 
     Args:
-        target: the port, such as ``/dev/ttyUSB0``; nobody else may have it open.
+        target: the port, such as ``/dev/ttyUSB0``, also with options as in a URL, ``/dev/ttyUSB0?baudrate=9600``;
+            nobody else may have it open.
         units: unit ids to ask, 1 to 247.
         timeout: seconds for each answer, 0.01 to 60. One that is there has at least a second to say what it is.
         baudrate: as in `ModbusRtuSettings`; devices with another one stay silent.
@@ -53,23 +54,20 @@ async def scan_line(
         ConfigError: an argument is out of range.
         LinkError: the port is not there or in use, or vanished in the middle.
     """
-    settings = ModbusRtuSettings(
-        serial_port=target,
-        baudrate=baudrate,
-        parity=parity,
-        stopbits=stopbits,
-        local_echo=local_echo,
-        timeout=timeout,
-        quiet_after_timeout=0.0,  # each unit is asked once, so that no late answer can be taken for another
-    )
-    refuse_problems(settings)
-    given = {"baudrate": baudrate, "parity": parity} | ({} if stopbits is None else {"stopbits": stopbits})
-    url = f"modbus-rtu://{target}" if target.startswith("/") else f"modbus-rtu:///{target}"
+    port, _, query = target.partition("?")
+    line: dict[str, object] = {"baudrate": baudrate, "parity": parity, "stopbits": stopbits, "local_echo": local_echo}
+    line |= dict(parse_qsl(query))
+    # Each unit is asked once, so that no late answer can be taken for another.
+    options = {"serial_port": port, "timeout": timeout, "quiet_after_timeout": 0.0, **line}
+    settings = settings_from_options(ModbusRtuSettings, "modbus-rtu", options, lax=True)
+    assert isinstance(settings, ModbusRtuSettings)
+    said_of_line = {name: value for name, value in line.items() if value not in {None, False}}
+    url = f"modbus-rtu://{port}" if port.startswith("/") else f"modbus-rtu:///{port}"
     wanted = _checked(units)
     link = await ModbusRtuDriver(settings, SystemClock()).open_link_alone(timeout=settings.connect_timeout)
     try:
         async for unit, said in _present(link, wanted, timeout):
-            yield _found("modbus-rtu", target, f"{url}?{urlencode({'unit': unit, **given})}", unit, said)
+            yield _found("modbus-rtu", port, f"{url}?{urlencode({'unit': unit, **said_of_line})}", unit, said)
     finally:
         await link.aclose()
 
