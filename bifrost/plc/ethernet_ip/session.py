@@ -179,18 +179,24 @@ class LogixSession(_Untyped):  # type: ignore[misc]  # as above
 
     def _identify(self) -> str:
         identity: dict[str, Any] = self._list_identity() or {}
-        name = str(identity.get("product_name", ""))
         choice = self._settings.micro800
-        self._micro800 = name.startswith(_MICRO800) if choice == "auto" else choice == "yes"
+        is_micro = str(identity.get("product_name", "")).startswith(_MICRO800)
+        self._micro800 = is_micro if choice == "auto" else choice == "yes"
         if self._micro800:
             self.several = False
             if not self._settings.path:
                 self._cfg["cip_path"].clear()  # it stands in no rack
+        # That was the module with the address; the controller is at the end of the path.
+        try:
+            with _translated():
+                identity = self.get_plc_info() or identity
+        except _NotUnderstood:
+            pass  # the opening of the connection will tell what is wrong with the path
+        self._info = identity  # pycomm3 asks it for the revision before it asks for the tags' access
         revision = identity.get("revision", {})
-        self._info = dict(identity)  # pycomm3 asks it for the revision before it asks for the tags' access
         parts = [
             str(identity.get("vendor", "")),
-            name,
+            str(identity.get("product_name", "")),
             f"revision {revision.get('major')}.{revision.get('minor')}" if revision else "",
             f"serial {identity['serial']}" if "serial" in identity else "",
         ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 __all__ = ["LoopGap", "loop_gap"]
 
 _STEP = 0.001
+_TASKS = Path("/proc/self/task")
 
 
 class LoopGap:
@@ -51,10 +53,13 @@ async def _tick(gap: LoopGap) -> None:
 
 
 def _waited_for_a_core() -> float:
-    """Seconds for which this thread could have run, but other processes had the cores; 0 where nobody counts them."""
-    try:
-        with open("/proc/thread-self/schedstat") as counts:  # noqa: PTH123 - as quick as it can be
-            return int(counts.read().split()[1]) / 1e9
-    except OSError:
-        assert os.name != "posix" or not os.path.exists("/proc/thread-self"), "the kernel counts no waits"  # noqa: PTH110
-        return 0.0
+    """Seconds for which threads of this process could have run, but other processes had the cores.
+
+    All threads, for one that holds the interpreter's lock and has no core keeps the loop as well. 0 where nobody
+    counts them.
+    """
+    total = 0
+    for counts in _TASKS.glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            total += int(counts.read_text().split()[1])
+    return total / 1e9

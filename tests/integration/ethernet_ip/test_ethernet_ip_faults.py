@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -171,6 +172,28 @@ async def test_a_fault_while_the_link_comes_up_is_a_link_error(injection: CipInj
         target.opening_faults = None
         async with linked(target.port) as mended:
             assert await mended.values("Count") == [7]
+
+
+@pytest.mark.parametrize("injection", _FATAL[::3], ids=lambda one: f"{one.fault}")
+async def test_a_fault_while_the_controller_is_asked_who_it_is_is_a_link_error(injection: CipInjection) -> None:
+    """The last request before the connection is opened: in time, and nothing is left."""
+    async with LogixTarget(tag_store()) as target, nothing_left_behind():
+        target.faults = CipFaultPlan.script(injection)
+        attempt = link(target.port, init_tags="off")
+        with contextlib.suppress(LinkError):
+            await attempt.driver.connect(timeout=0.1, on_lost=attempt.losses.append)
+            assert await attempt.values("Count") == [7]
+        await attempt.driver.aclose()
+        await until(lambda: not target.clients)
+        assert attempt.losses == []
+
+
+async def test_a_controller_that_does_not_say_who_it_is_can_be_read() -> None:
+    """A refused identity is no reason to go without its values."""
+    async with LogixTarget(tag_store()) as target:
+        target.faults = CipFaultPlan.script(CipInjection(CipFault.STATUS, code=0x08))
+        async with linked(target.port) as quiet:
+            assert await quiet.values("Count", "Motors[0].Running") == [7, False]
 
 
 async def test_an_answer_to_somebody_else_opens_no_link() -> None:
