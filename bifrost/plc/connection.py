@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast, overload
+from weakref import WeakSet
 
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock, SystemClock
@@ -99,6 +100,7 @@ class PLCConnection:
         self._reader = Reader(self._keeper, self._clock, source_time, timeout=settings.timeout)
         self._writer = Writer(self._keeper, self._plans, planner, self._reader, timeout=settings.timeout)
         self._subscriptions: set[Subscription] = set()
+        self._tickers: WeakSet[Ticker] = WeakSet()
         self._overruns = 0
         self._sequence: int | None = None
 
@@ -193,7 +195,11 @@ class PLCConnection:
         """Close for good, within about a second; polls and subscriptions end; idempotent."""
         for subscription in tuple(self._subscriptions):
             subscription.cancel()
-        await self._keeper.aclose()
+        try:
+            await self._keeper.aclose()
+        finally:
+            for ticker in tuple(self._tickers):
+                ticker.end()
 
     async def close(self) -> None:
         """Close; the same as `aclose`."""
@@ -442,8 +448,9 @@ class PLCConnection:
     ) -> AsyncIterator[Batch]:
         """Poll at the connection's interval, as batches of at most `max_rows` rows; none is held back.
 
-        Each poll counts one sequence number, whatever the number of its batches. The numbers begin with the time (ns
-        since 1970, UTC), so that a later iteration, or a later connection, does not give them again.
+        They end when the connection is closed. Each poll counts one sequence number, whatever the number of its
+        batches. The numbers begin with the time (ns since 1970, UTC), so that a later iteration, or a later connection,
+        does not give them again.
         """
         prepared = self._plans.many(tags, self._keeper.connects).tags
         ticker = self._ticker(None)
@@ -452,9 +459,13 @@ class PLCConnection:
         while True:
             before = ticker.overruns
             await ticker.wait()
+            if self._keeper.state is LinkState.CLOSED:
+                return
             self._count_overruns(ticker.overruns - before)
             self._sequence = sequence = self._clock.time_ns() if self._sequence is None else self._sequence + 1
             batch = await self.read_batch(prepared, sequence=sequence)
+            if self.state is LinkState.CLOSED:
+                return
             if len(batch) <= max_rows:
                 yield batch
             else:
@@ -463,11 +474,15 @@ class PLCConnection:
 
     async def _polled(self, prepared: PreparedRead, max_age: float | None) -> Reading:
         self._keeper.check_open()
-        return await self._reader.read(prepared, max_age)
+        reading = await self._reader.read(prepared, max_age)
+        self._keeper.check_open()  # what was under way then is no news of the device
+        return reading
 
     def _ticker(self, interval_ms: float | None, *, catch_up: bool = False) -> Ticker:
         interval = self._settings.interval_ms if interval_ms is None else interval_ms
-        return Ticker(interval / 1000, catch_up=catch_up)
+        ticker = Ticker(interval / 1000, catch_up=catch_up)
+        self._tickers.add(ticker)
+        return ticker
 
     def _count_overruns(self, skipped: int) -> None:
         self._overruns += skipped

@@ -94,7 +94,7 @@ class Poller:
                 reading = await self._read(prepared)
             except ClosedError:
                 return
-            news = changes.changed(reading.values, reading.status)
+            news = changes.changed(*reading.shown())
             seq += 1
             if self._on_change and not news:
                 continue
@@ -115,8 +115,12 @@ class Poller:
 
     def _hand(self, snapshot: Snapshot) -> None:
         if len(self._waiting) >= self._room:
-            self._waiting.popleft()
+            oldest = self._waiting.popleft()
             self._dropped += 1
             snapshot.dropped = self._dropped
-        self._waiting.append(snapshot)
+            self._waiting.append(snapshot)
+            # What it had to tell is told by the one that is now given in its place.
+            self._waiting[0].changed |= oldest.changed
+        else:
+            self._waiting.append(snapshot)
         self._news.set()

@@ -59,6 +59,17 @@ class Reading:
         errors = dict.fromkeys(range(total), error)
         return cls([None] * total, [status] * total, errors, source_ns=now_ns, arrived_ns=now_ns, raw={})
 
+    def shown(self) -> tuple[list[Value], list[int] | None]:
+        """Give the values and their status as they are told, with those that stand in."""
+        if not self.stand_ins:
+            return self.values, self.status
+        assert self.status is not None, "only what is BAD has a stand-in"
+        values, status = list(self.values), list(self.status)
+        for slot, (last, _) in self.stand_ins.items():
+            values[slot : slot + len(last)] = last
+            status[slot : slot + len(last)] = [_STALE] * len(last)
+        return values, status
+
     def status_of(self, slot: int, count: int) -> int:
         """Tell the worst status of a tag."""
         return 0 if self.status is None else max(self.status[slot : slot + count])

@@ -23,6 +23,7 @@ class Subscription:
     ) -> None:
         self._snapshots = snapshots
         self._callback = callback
+        self._cancelled = False
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="bifrost-plc-subscription")
         self._task.add_done_callback(lambda _: on_end(self))
@@ -34,6 +35,7 @@ class Subscription:
 
     def cancel(self) -> None:
         """End it; the function is not called any more. Idempotent."""
+        self._cancelled = True
         self._task.cancel()
 
     async def wait_ended(self) -> None:
@@ -50,11 +52,24 @@ class Subscription:
     async def _run(self) -> None:
         async with aclosing(cast(Any, self._snapshots)) as snapshots:
             async for snapshot in snapshots:
-                try:
-                    outcome = self._callback(snapshot)
-                    if inspect.isawaitable(outcome):
-                        await outcome
-                except Exception as error:  # noqa: BLE001 - it is the user's: reported, and the next change still comes
-                    self._loop.call_exception_handler(
-                        {"message": "a subscriber's function failed; the subscription goes on", "exception": error}
-                    )
+                await self._call(snapshot)
+                # Asked, for a cancellation may have been swallowed, or the next snapshot may be here already.
+                if self._cancelled:
+                    return
+
+    async def _call(self, snapshot: Snapshot) -> None:
+        try:
+            outcome = self._callback(snapshot)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except asyncio.CancelledError as error:
+            if self._task.cancelling():
+                raise
+            self._report(error)  # of something that the function awaited; the subscription itself was not cancelled
+        except Exception as error:  # noqa: BLE001 - it is the user's: reported, and the next change still comes
+            self._report(error)
+
+    def _report(self, error: BaseException) -> None:
+        self._loop.call_exception_handler(
+            {"message": "a subscriber's function failed; the subscription goes on", "exception": error}
+        )

@@ -26,7 +26,7 @@ class Ticker:
         skipped: those that were skipped.
     """
 
-    __slots__ = ("_catch_up", "_started", "due", "overruns", "period", "skipped")
+    __slots__ = ("__weakref__", "_catch_up", "_ended", "_started", "_waiting", "due", "overruns", "period", "skipped")
 
     def __init__(self, period: float, *, catch_up: bool = False) -> None:
         if not 0.0005 <= period <= 86_400:
@@ -37,9 +37,11 @@ class Ticker:
         self.period = period
         self._catch_up = catch_up
         self._started = False
+        self._ended = False
+        self._waiting: asyncio.Future[None] | None = None
 
     async def wait(self) -> None:
-        """Wait for the next tick; the first comes at once."""
+        """Wait for the next tick; the first comes at once, and so do all after `end`."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if not self._started:
@@ -54,5 +56,24 @@ class Ticker:
                 self.skipped += missed
                 due += missed * self.period
         self.due = due
-        # At least one turn of the loop, so that a poll that is always late still lets others run.
-        await asyncio.sleep(max(0.0, due - now))
+        if due <= now or self._ended:
+            # At least one turn of the loop, so that a poll that is always late still lets others run.
+            await asyncio.sleep(0)
+            return
+        self._waiting = waiting = loop.create_future()
+        timer = loop.call_at(due, _wake, waiting)
+        try:
+            await waiting
+        finally:
+            timer.cancel()
+
+    def end(self) -> None:
+        """Wake who waits, and let nobody wait any more; what becomes of the tick is up to the caller."""
+        self._ended = True
+        if self._waiting is not None:
+            _wake(self._waiting)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
