@@ -12,7 +12,7 @@ from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import DataType
 from bifrost.plc.modbus.address import Area
-from bifrost.plc.sim import Counter, FaultPlan, ModbusTcpServer, RegisterBank, Replay, Sine, Square
+from bifrost.plc.sim import Counter, FaultPlan, Framing, ModbusTcpServer, RegisterBank, Replay, Sine, Square
 from bifrost.plc.sim.pty import PtyPair, open_pty_pair
 from bifrost.plc.sim.rtu_server import ModbusRtuServer
 
@@ -58,7 +58,7 @@ def simulated_modbus(
         host=host,
         port=port,
         framing="rtu" if rtu else "mbap",
-        faults=None if faults is None else FaultPlan.seeded(faults[0], rate=faults[1]),
+        faults=_plan(faults, Framing.RTU_OVER_TCP if rtu else Framing.TCP),
         identification=_IDENTIFICATION,
     )
     scheme = "modbus-rtu-over-tcp" if rtu else "modbus-tcp"
@@ -94,12 +94,16 @@ def simulated_modbus_rtu(
         path if line is None else line.descriptor,
         baudrate=baudrate,
         parity=parity,
-        faults=None if faults is None else FaultPlan.seeded(faults[0], rate=faults[1]),
+        faults=_plan(faults, Framing.RTU),
         identification=_IDENTIFICATION,
     )
     base = f"modbus-rtu://{quote(path, safe='/')}?baudrate={baudrate}&parity={parity}"
     served = server if line is None else _OnPseudoTerminal(server, line)
     return SimulatedDevice(served, lambda: [f"{base}&unit={unit}" for unit in units] or [base], _TAGS)
+
+
+def _plan(faults: tuple[int, float] | None, framing: Framing) -> FaultPlan | None:
+    return None if faults is None else FaultPlan.seeded(faults[0], rate=faults[1], framing=framing)
 
 
 class _OnPseudoTerminal:

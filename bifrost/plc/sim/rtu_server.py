@@ -36,7 +36,7 @@ class ModbusRtuServer(ModbusDevice):
             set up already, such as that of `open_pty_pair`. A descriptor stays its owner's: it is not closed here.
         baudrate: bits per second; a descriptor keeps what it has.
         parity: N, E or O.
-        stopbits: 1 or 2.
+        stopbits: 1 or 2; None: what the standard wants, 2 without parity.
         faults: what goes wrong; None means nothing. May be replaced at any time through the attribute.
         identification: objects of function 43/14 by number; None refuses the function.
 
@@ -51,13 +51,13 @@ class ModbusRtuServer(ModbusDevice):
         *,
         baudrate: int = 19200,
         parity: Literal["N", "E", "O"] = "E",
-        stopbits: Literal[1, 2] = 1,
+        stopbits: Literal[1, 2] | None = None,
         faults: FaultPlan | None = None,
         identification: Mapping[int, str | bytes] | None = None,
     ) -> None:
         super().__init__(banks, framing=Framing.RTU, faults=faults, identification=identification)
         self._port = port
-        self._format = (baudrate, parity, stopbits)
+        self._format = (baudrate, parity, stopbits or (2 if parity == "N" else 1))
         self._transport: asyncio.Transport | None = None
 
     async def start(self) -> None:
