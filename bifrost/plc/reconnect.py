@@ -19,6 +19,9 @@ from bifrost.plc.drivers.base import Driver
 
 __all__ = ["LinkKeeper", "LinkState", "StateChange"]
 
+_CLOSING_SECONDS = 1.25
+"""For a driver to end; the built-in ones need a second at most, with a peer that does not answer any more."""
+
 _CLOSED = "the connection was closed; make a new one"
 _NOT_STARTED = "the connection was not started; use it as 'async with', or call start()"
 
@@ -83,6 +86,7 @@ class LinkKeeper:
         self._jitter = random.Random()  # noqa: S311 - spreads reconnects, keeps no secret
         self._callbacks: list[Callable[[StateChange], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
     def start(self) -> None:
@@ -151,22 +155,26 @@ class LinkKeeper:
 
     async def aclose(self) -> None:
         """End for good, within about a second; idempotent."""
+        task = self._task
         if self.state is not LinkState.CLOSED:
             self._enter(LinkState.CLOSED, "closed")
-        task = self._task
+            if task is not None:
+                # Once: a second time would interrupt the driver on its way to the end.
+                task.cancel()
         if task is not None and not task.done():
-            task.cancel()
             await asyncio.wait([task])
+        if self._ending is not None and not self._ending.done():
+            await asyncio.wait([self._ending])
         self._raise_defect()
 
     def _raise_defect(self) -> None:
-        task = self._task
-        if task is None or not task.done() or task.cancelled() or (defect := task.exception()) is None:
-            return
-        if isinstance(defect, ConfigError | MissingExtra):
-            # Found only where the link was made: an extra that is not installed, options that contradict another link.
-            raise defect.with_traceback(None)
-        raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
+        for task in (self._task, self._ending):
+            if task is None or not task.done() or task.cancelled() or (defect := task.exception()) is None:
+                continue
+            if isinstance(defect, ConfigError | MissingExtra):
+                # Found only where the link was made: a missing extra, options that contradict those of another link.
+                raise defect.with_traceback(None)
+            raise RuntimeError("the connection's task failed; this is a defect of the driver") from defect
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -193,11 +201,28 @@ class LinkKeeper:
             finally:
                 self.driver = None
                 self.past.update(driver.counters())
-                await driver.aclose()
+                # A task of its own: who closes the connection meanwhile cancels this one, and that one ends in order.
+                self._ending = loop.create_task(self._end(driver), name="bifrost-plc-link-end")
+                await asyncio.wait([self._ending])
+            self._ending.result()
             if self.state is not LinkState.BACKOFF:
                 self._enter(LinkState.BACKOFF, reason)
             await asyncio.sleep(delay * self._jitter.uniform(0.75, 1.25))
             delay = min(delay * 2, self._backoff_max)
+
+    async def _end(self, driver: Driver) -> None:
+        """Close a driver; one that does not come to an end holds up nobody for long, and is reported."""
+        loop = asyncio.get_running_loop()
+        closing = loop.create_task(driver.aclose(), name="bifrost-plc-driver-close")
+        try:
+            await asyncio.wait([closing], timeout=_CLOSING_SECONDS)
+        finally:
+            if not closing.done():
+                closing.cancel()
+                message = f"a driver did not end within {_CLOSING_SECONDS:g} s and was left behind"
+                loop.call_exception_handler({"message": message, "task": closing})
+        if closing.done():
+            closing.result()
 
     def _loser(self, driver: Driver, lost: asyncio.Future[BifrostError]) -> Callable[[BifrostError], None]:
         def on_lost(error: BifrostError) -> None:
