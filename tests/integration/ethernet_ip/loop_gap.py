@@ -45,21 +45,23 @@ async def loop_gap() -> AsyncIterator[LoopGap]:
 
 async def _tick(gap: LoopGap) -> None:
     while True:
-        began, waited = time.perf_counter(), _waited_for_a_core()
+        before = _waits()
+        began = time.perf_counter()
         await asyncio.sleep(_STEP)
         late = time.perf_counter() - began - _STEP
-        gap.longest = max(gap.longest, late - (_waited_for_a_core() - waited))
+        waited = sum(wait - before.get(thread, 0) for thread, wait in _waits().items())
+        gap.longest = max(gap.longest, late - waited / 1e9)
         gap.turns += 1
 
 
-def _waited_for_a_core() -> float:
-    """Seconds for which threads of this process could have run, but other processes had the cores.
+def _waits() -> dict[str, int]:
+    """Nanoseconds for which each thread of this process could have run, but other processes had the cores.
 
-    All threads, for one that holds the interpreter's lock and has no core keeps the loop as well. 0 where nobody
-    counts them.
+    Not only the loop's own: one that holds the interpreter's lock and has no core keeps the loop as well. Empty where
+    nobody counts them.
     """
-    total = 0
+    waits = {}
     for counts in _TASKS.glob("*/schedstat"):
         with contextlib.suppress(OSError):  # the thread has ended
-            total += int(counts.read_text().split()[1])
-    return total / 1e9
+            waits[counts.parent.name] = int(counts.read_text().split()[1])
+    return waits
