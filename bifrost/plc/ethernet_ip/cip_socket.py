@@ -16,6 +16,7 @@ import threading
 
 from bifrost.core.clock import Clock
 from bifrost.errors import LinkTimeout, NotConnected, ProtocolError
+from bifrost.plc.drivers.tcp import tune_socket
 
 __all__ = ["CipSocket", "FrameRefused", "SentMark"]
 
@@ -93,7 +94,7 @@ class CipSocket:
                     self._refuse_severed()
                     self._sock = sock
                 sock.connect(place)
-                _tune(sock)
+                tune_socket(sock)
             except OSError as error:
                 refused = error.strerror or str(error)
                 sock.close()
@@ -239,14 +240,3 @@ def _is_readable(sock: socket.socket) -> bool:
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([sock], [], [], 0)[0])
-
-
-def _tune(sock: socket.socket) -> None:
-    """No delay for small requests, and probes on an idle link: a peer that vanished is noticed within 30 s."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Not every system has these; without them its own, slower, defaults hold.
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bifrost.core.settings import Problem
+from bifrost.plc.drivers.tcp import host_problems
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["EtherNetIPSettings"]
@@ -69,12 +70,7 @@ class EtherNetIPSettings(DeviceSettings, frozen=True, kw_only=True, forbid_unkno
     def problems(self) -> Iterable[Problem]:
         """Ranges, the path, and what the tags say."""
         yield from super().problems()
-        try:
-            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
-        except UnicodeError:
-            usable = False
-        if not usable:
-            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
+        yield from host_problems(self.host)
         for key, (low, high) in {"port": (1, 65535), "slot": (0, 255)}.items():
             value = getattr(self, key)
             if not low <= value <= high:

@@ -14,11 +14,11 @@ from typing import cast
 
 from bifrost._native import RtuFramer, modbus_decode_answer, modbus_rtu_frame
 from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
+from bifrost.plc.drivers.tcp import tune_socket
 from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
 from bifrost.plc.modbus.rtu_debts import Debts
 from bifrost.plc.modbus.rtu_timing import RtuTiming
 from bifrost.plc.modbus.rtu_turns import Turns
-from bifrost.plc.modbus.tcp_link import tune_socket
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["RtuLink"]

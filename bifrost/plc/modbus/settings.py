@@ -12,6 +12,7 @@ import msgspec
 
 from bifrost.core.settings import Problem
 from bifrost.plc.datatypes import ByteOrder, Tag
+from bifrost.plc.drivers.tcp import host_problems, port_problems
 from bifrost.plc.modbus.plan import ReadLimits
 from bifrost.plc.modbus.pymodbus_options import engine_problems
 from bifrost.plc.modbus.tcp_link import UnitPolicy
@@ -182,14 +183,8 @@ class ModbusSettings(ModbusDeviceSettings, frozen=True, kw_only=True, forbid_unk
     def problems(self) -> Iterable[Problem]:
         """Host and port, and what all Modbus devices check."""
         yield from super().problems()
-        try:
-            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
-        except UnicodeError:
-            usable = False
-        if not usable:
-            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
-        if not 1 <= self.port <= 65535:
-            yield Problem(("port",), f"expected port from 1 to 65535, got {self.port}")
+        yield from host_problems(self.host)
+        yield from port_problems(self.port)
         if not 1 <= self.max_in_flight <= 16:
             yield Problem(("max_in_flight",), f"expected max_in_flight from 1 to 16, got {self.max_in_flight}")
         elif self.max_in_flight > 1:

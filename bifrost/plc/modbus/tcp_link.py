@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import socket
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, cast
 
 from bifrost._native import ModbusFramer
 from bifrost.errors import BifrostError, NotConnected, ProtocolError
+from bifrost.plc.drivers.tcp import tune_socket
 from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
 from bifrost.plc.modbus.units import UnitHealth
 
-__all__ = ["TcpLink", "UnitPolicy", "tune_socket"]
+__all__ = ["TcpLink", "UnitPolicy"]
 
 UnitPolicy: TypeAlias = Literal["0/255", "strict", "any"]
 
@@ -150,16 +150,3 @@ class TcpLink(asyncio.Protocol, abc.ABC):
         on_lost, self._on_lost = self._on_lost, None
         if on_lost is not None:
             on_lost(error)
-
-
-def tune_socket(sock: socket.socket | None) -> None:
-    """No delay for small requests, and probes on an idle link: a peer that vanished is noticed within 30 s."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Not every system has these; without them its own, slower, defaults hold.
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)

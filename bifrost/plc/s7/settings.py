@@ -10,6 +10,7 @@ from typing import Literal
 
 from bifrost.core.settings import Problem
 from bifrost.plc.datatypes import ProtocolType
+from bifrost.plc.drivers.tcp import host_problems
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["S7Settings"]
@@ -64,12 +65,7 @@ class S7Settings(DeviceSettings, frozen=True, kw_only=True, forbid_unknown_field
     def problems(self) -> Iterable[Problem]:
         """Ranges, and what the tags say."""
         yield from super().problems()
-        try:
-            usable = self.host.isprintable() and " " not in self.host and bool(self.host.encode("idna"))
-        except UnicodeError:
-            usable = False
-        if not usable:
-            yield Problem(("host",), f"expected a host name or address, got {self.host!r}")
+        yield from host_problems(self.host)
         ranges = {
             "port": (1, 65535),
             "rack": (0, 7),

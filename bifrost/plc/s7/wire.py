@@ -7,11 +7,12 @@ In: a host. Out: frames, and news of the link. Obeys: RFC 1006 (ISO transport on
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 
 from snap7.async_client import AsyncISOTCPConnection
 from snap7.error import S7ConnectionError
+
+from bifrost.plc.drivers.tcp import tune_socket
 
 __all__ = ["WatchedConnection"]
 
@@ -74,7 +75,7 @@ class WatchedConnection(AsyncISOTCPConnection):
         self._transport, self._ended = transport, protocol.ended
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        _tune(transport.get_extra_info("socket"))
+        tune_socket(transport.get_extra_info("socket"))
         await self._iso_connect()
         self.connected = True
 
@@ -114,16 +115,3 @@ class WatchedConnection(AsyncISOTCPConnection):
 
 def _ignore(*_: object) -> None:
     """Hear nothing more of a link that was given up."""
-
-
-def _tune(sock: socket.socket | None) -> None:
-    """No delay for small requests, and probes on an idle link: a peer that vanished is noticed within 30 s."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Not every system has these; without them its own, slower, defaults hold.
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
