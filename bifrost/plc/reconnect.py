@@ -196,7 +196,8 @@ class LinkKeeper:
                 if self._clock.monotonic() - since >= max(1.0, delay):
                     delay = self._backoff_min
             except LinkError as error:
-                reason = str(error)
+                # At once: who waits for the first attempt may look while the driver is still being closed.
+                self.reason = reason = str(error)
                 self.failures += 1
             finally:
                 self.driver = None
