@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import struct
 import sys
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from bifrost._native import ModbusFramer, RtuRequestFramer
+from bifrost._native import ModbusFramer, RtuRequestFramer, modbus_frame, modbus_rtu_frame
 from bifrost.errors import ProtocolError
 from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence, disturb
 from bifrost.plc.sim.faults import Fault, Injection
@@ -157,24 +158,28 @@ class Session(asyncio.Protocol):
 
     def _take_all(self, requests: Iterable[tuple[int, int, bytes]]) -> None:
         for transaction, unit, pdu in requests:
-            self._take(Frame(self._framing, transaction, unit, pdu))
+            if not self._silent:
+                self._take(transaction, unit, pdu)
 
-    def _take(self, request: Frame) -> None:
-        if self._silent:
-            return
-        server, unit, pdu = self._server, request.unit, request.pdu
+    def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
+        server = self._server
         if server.is_broadcast(unit):
             server.serve(unit, pdu)
             return
         if not server.serves(unit):
             return
         injection = server.next_injection()
-        if injection is not None and injection.fault in _REFUSED:
-            answer = server.refuse(pdu, injection.code)
-        else:
+        if injection is None:
             answer = server.serve(unit, pdu)
-        frame = Frame(self._framing, request.transaction, unit, answer).encode()
-        self._actions.extend(disturb(injection, frame, self._framing, request=request.encode()))
+            rtu = self._framing.has_crc
+            frame = modbus_rtu_frame(unit, answer) if rtu else modbus_frame(transaction, unit, answer)
+            self._actions.append(Send(frame))
+        else:
+            refused = injection.fault in _REFUSED
+            answer = server.refuse(pdu, injection.code) if refused else server.serve(unit, pdu)
+            request = Frame(self._framing, transaction, unit, pdu)
+            frame = dataclasses.replace(request, pdu=answer).encode()
+            self._actions.extend(disturb(injection, frame, self._framing, request=request.encode()))
         if self._timer is None:
             self._run()
 
