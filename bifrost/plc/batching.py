@@ -19,7 +19,6 @@ from bifrost.plc.readings import Reading
 __all__ = ["batch_of"]
 
 _I64_MAX = 2**63 - 1
-_STALE = int(StatusCode.UNCERTAIN_LAST_USABLE_VALUE)
 
 
 def batch_of(prepared: PreparedRead, reading: Reading, *, origin: str, sequence: int) -> Batch:
@@ -28,17 +27,14 @@ def batch_of(prepared: PreparedRead, reading: Reading, *, origin: str, sequence:
     A structure becomes JSON text, an integer beyond 63 bits BAD_OUT_OF_RANGE. A value that stands in for one out of
     reach keeps its own source time: it is never stamped as new.
     """
-    labels, values, status = prepared.labels, reading.values, reading.status
+    labels = prepared.labels
+    values, status = reading.shown()
     rows = len(labels)
     source_ns = [reading.source_ns] * rows
-    if prepared.plan.wide:
-        status = _without_wide(values, prepared.plan.wide, status)
     for slot, (last, last_ns) in reading.stand_ins.items():
-        assert status is not None, "only what is BAD has a stand-in"
-        stop = slot + len(last)
-        values[slot:stop] = last
-        status[slot:stop] = [_STALE] * len(last)
-        source_ns[slot:stop] = [last_ns] * len(last)
+        source_ns[slot : slot + len(last)] = [last_ns] * len(last)
+    if prepared.plan.wide:
+        values, status = _without_wide(values, prepared.plan.wide, status)
     if prepared.has_structs:
         values = [_as_text(value) if isinstance(value, dict | list) else value for value in values]
     received = None
@@ -49,14 +45,18 @@ def batch_of(prepared: PreparedRead, reading: Reading, *, origin: str, sequence:
     )
 
 
-def _without_wide(values: list[Value], wide: Sequence[int], status: list[int] | None) -> list[int] | None:
-    for slot in wide:
-        value = values[slot]
-        if isinstance(value, int) and value > _I64_MAX:
-            values[slot] = None
-            status = [0] * len(values) if status is None else status
-            status[slot] = StatusCode.BAD_OUT_OF_RANGE
-    return status
+def _without_wide(
+    values: list[Value], wide: Sequence[int], status: list[int] | None
+) -> tuple[list[Value], list[int] | None]:
+    beyond = [slot for slot in wide if isinstance(value := values[slot], int) and value > _I64_MAX]
+    if not beyond:
+        return values, status
+    values = list(values)
+    status = [0] * len(values) if status is None else list(status)
+    for slot in beyond:
+        values[slot] = None
+        status[slot] = StatusCode.BAD_OUT_OF_RANGE
+    return values, status
 
 
 def _as_text(value: object) -> str:

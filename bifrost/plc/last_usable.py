@@ -28,12 +28,18 @@ StandIn = tuple[list[Value], int]
 
 
 class LastUsable:
-    """Keeps what was good."""
+    """Keeps what was good.
 
-    __slots__ = ("_kept",)
+    Args:
+        room: tags whose values are kept; the oldest go first.
+    """
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[list[Value], int, float]] = {}
+    __slots__ = ("_kept", "_room")
+
+    def __init__(self, room: int = 65_536) -> None:
+        # By tag, not by name: another address of the same name is another value.
+        self._kept: dict[Tag, tuple[list[Value], int, float]] = {}
+        self._room = room
 
     def note(
         self,
@@ -68,9 +74,13 @@ class LastUsable:
             stop = slot + tag.count
             worst = 0 if status is None else max(status[slot:stop])
             if worst < StatusCode.BAD:
-                self._kept[tag.name] = (list(values[slot:stop]), source_ns, now)
-            elif worst in _OUT_OF_REACH and (kept := self._kept.get(tag.name)) is not None:
+                if len(self._kept) >= self._room and tag not in self._kept:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[tag] = (list(values[slot:stop]), source_ns, now)
+            elif worst not in _OUT_OF_REACH:
+                self._kept.pop(tag, None)
+            elif (kept := self._kept.get(tag)) is not None:
                 last, last_ns, at = kept
-                if now - at <= allowed and len(last) == tag.count:
+                if now - at <= allowed:
                     found[slot] = (last, last_ns)
         return found
