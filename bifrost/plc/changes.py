@@ -5,7 +5,10 @@ In: values slot by slot. Out: the slots that changed since they were last report
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from bifrost.core.value import Value
 from bifrost.plc.datatypes import Tag
@@ -40,13 +43,13 @@ class ChangeFilter:
         now = list(status) if status is not None else [0] * len(values)
         last = self._values
         if last is None:
-            self._values, self._status = list(values), now
+            self._values, self._status = [_own(value) for value in values], now
             return list(range(len(values)))
         if now == self._status and _same(values, last):
             return []
         news = [slot for slot in range(len(values)) if self._is_news(slot, last[slot], values[slot], now[slot])]
         for slot in news:
-            last[slot] = values[slot]
+            last[slot] = _own(values[slot])
             self._status[slot] = now[slot]
         return news
 
@@ -57,16 +60,35 @@ class ChangeFilter:
     def _is_news(self, slot: int, old: Value, new: Value, status: int) -> bool:
         if status != self._status[slot]:
             return True
-        if new == old and type(new) is type(old):
-            return False
-        if new != new and old != old:  # noqa: PLR0124 - NaN, which alone differs from itself
+        if _alike(old, new):
             return False
         band, per_cent = self._bands[slot]
-        if not band or not isinstance(old, int | float) or not isinstance(new, int | float):
+        if not band or not _is_number(old) or not _is_number(new):
             return True
-        limit = abs(old) * band / 100 if per_cent else band
+        if per_cent and not math.isfinite(old):
+            return True  # of no end is no per cent
+        limit = abs(old) * (band / 100) if per_cent else band
         # Written so that NaN, which is beyond every limit and within none, is news.
         return not abs(new - old) <= limit
+
+
+def _is_number(value: Value) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _alike(old: object, new: object) -> bool:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_alike(old[key], new[key]) for key in new)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_alike, old, new))
+    if new == old:
+        return type(new) is type(old)
+    return new != new and old != old  # noqa: PLR0124 - NaN, which alone differs from itself
+
+
+def _own(value: Value) -> Value:
+    # Whoever got a dictionary or a list may change it; a number or a text stays what it is.
+    return copy.deepcopy(value) if isinstance(value, dict | list) else value
 
 
 def _same(values: Sequence[Value], last: list[Value]) -> bool:

@@ -77,3 +77,39 @@ def test_whoever_hears_the_changes_knows_the_value_within_the_band(values: list[
             assert value == heard or abs(value - heard) <= band or (math.isnan(value) and math.isnan(heard))
         else:
             assert value == heard or (value != value and heard != heard)  # noqa: PLR0124 - NaN
+
+
+def test_a_band_in_per_cent_ends_at_infinity() -> None:
+    """Of no end is no per cent: what comes after it is news, and so is what a huge number becomes."""
+    changes = ChangeFilter([Tag("a", "HR1:FLOAT64", deadband=5.0, deadband_type="pct")])
+    for value in (1.0, math.inf, 5.0, -math.inf, math.inf, 1e308, 5.0, -1e308, 1e308):
+        assert changes.changed([value], None) == [0], value
+    assert changes.changed([1.01e308], None) == []
+
+
+def test_a_truth_value_is_not_held_by_a_band() -> None:
+    """A tag whose type only the device knows may turn out to be one."""
+    changes = ChangeFilter([Tag("a", "Flag", deadband=5.0, protocol="ethernet-ip")])
+    changes.changed([False], None)
+    assert changes.changed([True], None) == [0]
+    assert changes.changed([False], None) == [0]
+
+
+def test_nan_within_a_structure_is_no_news_again() -> None:
+    """As it is none by itself; another member's change is."""
+    changes = ChangeFilter([Tag("a", "Recipe", protocol="ethernet-ip")])
+    first: Value = {"x": float("nan"), "y": [1.0, float("nan")]}
+    again: Value = {"x": float("nan"), "y": [1.0, float("nan")]}
+    other: Value = {"x": float("nan"), "y": [2.0, float("nan")]}
+    assert [changes.changed([value], None) for value in (first, again, other)] == [[0], [], [0]]
+    assert changes.changed([{"x": float("nan")}], None) == [0]
+
+
+def test_what_a_listener_does_to_a_value_is_no_change() -> None:
+    """Dictionaries and lists belong to whoever got them: what was reported is remembered apart."""
+    changes = ChangeFilter([Tag("a", "Recipe", protocol="ethernet-ip")])
+    told: dict[str, object] = {"x": 1, "y": [1, 2]}
+    changes.changed([told], None)
+    told["x"] = 2
+    assert changes.changed([{"x": 1, "y": [1, 2]}], None) == []
+    assert changes.changed([{"x": 2, "y": [1, 2]}], None) == [0]
