@@ -23,6 +23,7 @@ from bifrost.plc.ethernet_ip.values import checked_value
 
 __all__ = ["Layout", "TagTable", "TypeInfo"]
 
+_KEPT = 20_000  # paths that are remembered
 _DEPTH = 16  # structures within structures
 
 
@@ -157,6 +158,8 @@ class TagTable:
     def find(self, segments: tuple[Segment, ...]) -> TypeInfo | None:
         """What is known of a path; None if the controller did not name it."""
         if segments not in self._found:
+            if len(self._found) >= _KEPT:
+                self._found.clear()
             self._found[segments] = self._find(segments)
         return self._found[segments]
 
