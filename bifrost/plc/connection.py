@@ -290,6 +290,7 @@ class PLCConnection:
             NotConnected: the connection was never started; `ClosedError` if it was closed.
         """
         prepared = self._plans.many(tags, self._keeper.connects)
+        _check_age(max_age)
         self._keeper.check_open()
         reading = await self._reader.read(prepared, max_age)
         if strict and (error := first_error(prepared, reading)) is not None:
@@ -402,8 +403,10 @@ class PLCConnection:
         """
         if on_overrun not in {"skip", "catch_up"}:
             raise ConfigError(f"expected on_overrun 'skip' or 'catch_up', got {on_overrun!r}")
-        if queue < 1:
-            raise ConfigError(f"expected a queue of 1 or more snapshots, got {queue}")
+        room: object = queue
+        if not isinstance(room, int) or room < 1:
+            raise ConfigError(f"expected a queue of 1 or more snapshots, got {room!r:.40}")
+        _check_age(max_age)
         chosen = self._plans.many(tags, self._keeper.connects).tags
         poller = Poller(
             lambda: self._plans.many(chosen, self._keeper.connects),
@@ -480,9 +483,16 @@ class PLCConnection:
 
     def _ticker(self, interval_ms: float | None, *, catch_up: bool = False) -> Ticker:
         interval = self._settings.interval_ms if interval_ms is None else interval_ms
+        if not isinstance(interval, int | float):
+            raise ConfigError(f"expected an interval in milliseconds, got {interval!r:.40}")
         ticker = Ticker(interval / 1000, catch_up=catch_up)
         self._tickers.add(ticker)
         return ticker
 
     def _count_overruns(self, skipped: int) -> None:
         self._overruns += skipped
+
+
+def _check_age(max_age: object) -> None:
+    if max_age is not None and not (isinstance(max_age, int | float) and max_age >= 0):
+        raise ConfigError(f"expected a max_age of 0 or more seconds, got {max_age!r:.40}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -212,6 +212,12 @@ class Tag:
             what = "scale, offset_value, clamp and deadband"
             raise DataTypeError(f"tag {self.name!r}: {what} are for numbers, not for {kind}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel as it was written: the hash is of one process, and what was understood is understood again there."""
+        datatype, count = self._written
+        written = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return _made_again, ({**written, "datatype": datatype, "count": count},)
+
     def bound_to(self, spec: ProtocolSpec) -> Tag:
         """Give the same tag with its address understood by this protocol; the tag itself if it is already.
 
@@ -292,3 +298,7 @@ class Tag:
         if self.count == 1:
             return (self.name,)
         return tuple(f"{self.name}[{index}]" for index in range(self.count))
+
+
+def _made_again(written: dict[str, Any]) -> Tag:
+    return Tag(**written)

@@ -98,6 +98,8 @@ class PreparedReads:
         """
         if isinstance(tag, Tag):
             return tag.bound_to(self._spec)
+        if not isinstance(tag, str):
+            raise ConfigError(f"expected a tag or the name of one, got {tag!r:.60}")
         try:
             return self._tags[tag]
         except KeyError:
@@ -109,18 +111,22 @@ class PreparedReads:
 
     def one(self, tag: Tag | str, link: int) -> PreparedRead:
         """Plan one tag."""
-        prepared = self._kept.get(tag)
+        asked: object = tag
+        prepared = self._kept.get(asked) if isinstance(asked, (Tag, str)) else None
         if prepared is None or self._link != link:
             prepared = self._prepare((self.tag(tag),), tag, link)
         return prepared
 
     def many(self, tags: Sequence[Tag | str] | None, link: int) -> PreparedRead:
         """Plan several tags; None for all that the connection has."""
-        key = None if tags is None else tuple(tags)
+        key = None if tags is None else _listed(tags)
         last = self._last
         if last is not None and self._link == link and key == last[0]:
             return last[1]  # a thousand tags are compared by identity, which costs a tenth of hashing them
-        prepared = self._kept.get(key)
+        try:
+            prepared = self._kept.get(key)
+        except TypeError:  # something among them has no hash: it is no tag
+            prepared = None
         if prepared is None or self._link != link:
             chosen = tuple(self._tags.values()) if key is None else tuple(self.tag(tag) for tag in key)
             prepared = self._prepare(chosen, key, link)
@@ -143,3 +149,12 @@ class PreparedReads:
                 clock_slot = slot
         prepared = self._kept[key] = PreparedRead(tags, plan, labels, clock_slot)
         return prepared
+
+
+def _listed(tags: Sequence[Tag | str]) -> tuple[Tag | str, ...]:
+    if isinstance(tags, str | bytes | Tag):
+        raise ConfigError(f"expected a list of tags, got {tags!r:.60}; a single one is a list of one")
+    try:
+        return tuple(tags)
+    except TypeError:
+        raise ConfigError(f"expected a list of tags, got {tags!r:.60}") from None

@@ -1,0 +1,99 @@
+"""Tags between processes, and wrong things where tags are asked for."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from bifrost.errors import ConfigError
+from bifrost.plc import PLCConnection, Tag
+from bifrost.testing import VirtualClock
+from tests.unit.plc.memory import Machine, memory
+
+TAG = Tag("t", "HR1:FLOAT32", scale=2.0, unit=3, metadata={"line": 4}, description="speed")
+
+
+@pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, lambda tag: pickle.loads(pickle.dumps(tag))])
+def test_a_copy_is_the_same_tag(made: Any) -> None:
+    """Equal, found under the same key, and bound to protocols as the first."""
+    twin = made(TAG)
+    assert (twin, hash(twin), twin.metadata, twin.dialect) == (TAG, hash(TAG), {"line": 4}, "modbus-tcp")
+    assert twin.resolved == TAG.resolved
+
+
+def test_a_tag_of_another_process_is_found_under_its_key() -> None:
+    """Each process hashes text in its own way; what a tag remembers of that stays there."""
+    program = (
+        "import pickle, sys; from bifrost.plc import Tag;"
+        "sys.stdout.buffer.write(pickle.dumps(Tag('t', 'HR1:FLOAT32', scale=2.0, unit=3)))"
+    )
+    for seed in ("1", "2"):
+        made = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        assert pickle.loads(made.stdout) in {TAG: 1}
+
+
+def test_a_tag_with_another_address_takes_its_type() -> None:
+    """What the first address said is no word of the user about the second."""
+    assert dataclasses.replace(TAG, name="u").datatype == "FLOAT32"
+    assert dataclasses.replace(Tag("t", "HR1"), access="rw") == Tag("t", "HR1", access="rw")
+
+
+@pytest.mark.parametrize("tags", [[5], [None], [["a"]], "a", Tag("a", "a", protocol="ethernet-ip"), b"a", 5])
+async def test_what_is_no_list_of_tags_is_refused_in_words(clock: VirtualClock, tags: Any) -> None:
+    """A single tag is no list of tags, and a number is no tag."""
+    async with memory(Machine({"a": 1}))(clock) as plc:
+        for use in (plc.read_tags, plc.read_batch):
+            with pytest.raises(ConfigError, match="expected"):
+                await use(tags)
+        with pytest.raises(ConfigError, match="expected"):
+            plc.poll(tags, 10.0)
+        with pytest.raises(ConfigError, match="expected"):
+            plc.subscribe(tags, print, interval_ms=10.0)
+
+
+@pytest.mark.parametrize("tag", [5, None, ["a"], ("a",)])
+async def test_what_is_no_tag_is_refused_in_words(clock: VirtualClock, tag: Any) -> None:
+    """Before anything is sent."""
+    machine = Machine({"a": 1})
+    plc: PLCConnection = memory(machine)(clock)
+    async with plc:
+        with pytest.raises(ConfigError, match="expected a tag"):
+            await plc.read(tag)
+        with pytest.raises(ConfigError, match="expected a tag"):
+            await plc.write(tag, 1)
+        if not isinstance(tag, list):
+            with pytest.raises(ConfigError, match="expected a tag"):
+                await plc.write_tags({tag: 1})
+    assert machine.log == ["close"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"interval_ms": "10"}, {"queue": "3"}, {"queue": 1.5}, {"max_age": -1.0}, {"max_age": float("nan")}],
+)
+async def test_wrong_numbers_of_a_poll_are_refused_in_words(clock: VirtualClock, options: dict[str, Any]) -> None:
+    """At the call."""
+    async with memory(Machine({"a": 1}))(clock) as plc:
+        with pytest.raises(ConfigError, match="expected"):
+            plc.poll(**options)
+
+
+@pytest.mark.parametrize("max_age", [-1.0, float("nan"), "1"])
+async def test_a_wrong_age_is_refused(clock: VirtualClock, max_age: Any) -> None:
+    """An age below zero would quietly mean none."""
+    async with memory(Machine({"a": 1}))(clock) as plc:
+        with pytest.raises(ConfigError, match="expected a max_age"):
+            await plc.read_tags(max_age=max_age)
