@@ -5,7 +5,6 @@ In: tags and values. Out: what became of each. Not here: drivers, reconnecting.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,14 +13,13 @@ from bifrost.errors import BifrostError, ConfigError, WriteError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Driver, MergingDriver, WriteItem
 from bifrost.plc.prepared import PreparedReads
+from bifrost.plc.readback import was_kept
 from bifrost.plc.reader import Reader
 from bifrost.plc.reconnect import LinkKeeper
-from bifrost.plc.scaling import unscaled
+from bifrost.plc.scaling import raw_of, unscaled
 from bifrost.plc.writes import WriteResults
 
 __all__ = ["Writer"]
-
-_TOLERANCE = 1e-6  # of a scaled or 32-bit number that was rounded on its way
 
 
 class Writer:
@@ -107,18 +105,8 @@ class Writer:
                 outcomes[tag.name] = WriteError(f"it was written, but reading it back failed: {error}")
                 continue
             found: Value = reading.values[0] if tag.count == 1 else list(reading.values)
-            if not _alike(value, found):
+            raw = raw_of(reading.raw, 0, tag.count) if reading.raw else found
+            if not was_kept(tag, unscaled(tag, value), raw):
                 outcomes[tag.name] = WriteError(
                     f"it was written, but the device now has {found!r:.60}, not {value!r:.60}"
                 )
-
-
-def _alike(written: object, found: object) -> bool:
-    if isinstance(written, list | tuple) and isinstance(found, list):
-        return len(written) == len(found) and all(map(_alike, written, found))
-    if isinstance(written, int | float) and isinstance(found, int | float):
-        if written == found or (written != written and found != found):  # noqa: PLR0124 - NaN alone differs from itself
-            return True
-        either_float = isinstance(written, float) or isinstance(found, float)
-        return either_float and math.isclose(written, found, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    return written == found

@@ -309,3 +309,24 @@ async def test_a_broadcast_is_sent_without_waiting_and_cannot_be_read() -> None:
                 await plc.read(to_all)
         assert server.counters.requests == before
         assert server.counters.broadcasts == 1
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        (Tag("scaled", "HR1:INT16", scale=0.1, access="rw"), 21.57),
+        (Tag("coarse", "HR1:INT16", scale=10, offset_value=3, access="rw"), 21),
+        (Tag("array", "HR1[3]:INT16", scale=0.1, access="rw"), [1.01, 2, 3.3]),
+        (Tag("held", "HR1:INT16", clamp=(0, 10), access="rw"), 10),
+        (Tag("half", "HR1:FLOAT16", access="rw"), 0.1),
+        (Tag("single", "HR1:FLOAT32", access="rw"), 0.1),
+        (Tag("nan", "HR1:FLOAT32", scale=2.0, access="rw"), float("nan")),
+        (Tag("text", "HR1:STRING(8)", access="rw"), "oven"),
+    ],
+)
+async def test_a_verified_write_allows_for_what_scale_and_type_round(
+    server: ModbusTcpServer, tag: Tag, value: object
+) -> None:
+    """A number that the device cannot have to the last digit is not called lost."""
+    async with connection(server.port) as plc:
+        assert (await plc.write_tags({tag: value}, verify=True)).failed == {}
