@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,6 +11,8 @@ import msgspec
 from bifrost.plc.reconnect import LinkKeeper, LinkState
 
 __all__ = ["ConnectionStats"]
+
+_ROUND_TRIP = re.compile(r"answered_below_(\d+)_us")
 
 
 class ConnectionStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,9 +26,7 @@ class ConnectionStats(msgspec.Struct, frozen=True, kw_only=True):
         reads: reads that reached the device, of one or many tags each.
         writes: values that were sent, or tried to be.
         overruns: poll ticks that were skipped because the one before was not done.
-        protocol: the protocol's own counters; for Modbus requests, timeouts, exceptions, late_answers,
-            misaddressed_answers, malformed_answers, and answered_below_64_us and the like: round trips, each bucket
-            without those of the one before.
+        protocol: the protocol's own counters, by name; the properties below read those that mean the same everywhere.
     """
 
     state: LinkState
@@ -36,6 +37,37 @@ class ConnectionStats(msgspec.Struct, frozen=True, kw_only=True):
     writes: int
     overruns: int
     protocol: Mapping[str, int]
+
+    @property
+    def reconnects(self) -> int:
+        """Links that came up after the first."""
+        return max(self.connects - 1, 0)
+
+    @property
+    def timeouts(self) -> int:
+        """Requests without an answer by their deadline."""
+        return self.protocol.get("timeouts", 0)
+
+    @property
+    def exceptions(self) -> int:
+        """Refusals by the device."""
+        return self.protocol.get("exceptions", 0)
+
+    @property
+    def late_answers(self) -> int:
+        """Answers dropped because nobody waited for them any more, or never had."""
+        return self.protocol.get("late_answers", 0)
+
+    @property
+    def crc_errors(self) -> int:
+        """Frames dropped because their check sum was wrong; only serial protocols have one."""
+        return self.protocol.get("crc_errors", 0)
+
+    @property
+    def round_trips(self) -> dict[int, int]:
+        """Requests that were answered, by how long that took: below so many microseconds, but not below half of it."""
+        found = ((_ROUND_TRIP.fullmatch(name), times) for name, times in self.protocol.items())
+        return dict(sorted((int(match[1]), times) for match, times in found if match is not None))
 
     @classmethod
     def gather(cls, keeper: LinkKeeper, *, reads: int, writes: int, overruns: int) -> ConnectionStats:

@@ -194,6 +194,25 @@ class LinkPromises(abc.ABC):
             await asyncio.sleep(0.05)
             await _timed(connecting.aclose)
 
+    async def test_what_happened_is_counted_under_the_same_names(self, running: SimulatedDevice) -> None:
+        """Round trips, timeouts and reconnects can be looked at without knowing the protocol."""
+        async with silent_relay(running.port) as relay, self.connection(relay.port) as plc:
+            assert await plc.read(self.tag) == self.value
+            stats = plc.stats
+            assert (stats.reconnects, stats.timeouts, stats.exceptions) == (0, 0, 0)
+            assert (stats.late_answers, stats.crc_errors) == (0, 0)
+            assert sum(stats.round_trips.values()) >= 1
+            assert list(stats.round_trips) == sorted(stats.round_trips)
+            assert all(limit.bit_count() == 1 for limit in stats.round_trips)
+            relay.mute = True
+            while relay.accepted < 2:
+                await plc.read_tags([self.tag])
+                await asyncio.sleep(0.01)
+            relay.mute = False
+            await self._until_good(plc)
+            assert plc.stats.timeouts >= 1
+            assert plc.stats.reconnects >= 1
+
     @pytest.mark.skipif(sys.platform != "linux", reason="where the kernel's timers can be looked at")
     async def test_the_kernel_looks_after_a_link_that_is_not_used(self, running: SimulatedDevice) -> None:
         """A peer that vanishes without a word is found by keepalive probes, even if nobody reads."""

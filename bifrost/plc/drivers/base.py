@@ -235,7 +235,12 @@ class Driver(Protocol):
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """What happened on this link so far, by name."""
+        """What happened on this link so far, by name.
+
+        Names that mean the same for every protocol: ``timeouts``, ``exceptions`` (refusals by the device),
+        ``late_answers``, ``crc_errors``, and ``answered_below_64_us`` and other powers of 2: round trips, each without
+        those of the smaller ones. `bifrost.plc.stats.ConnectionStats` has properties for them.
+        """
         ...
 
 

@@ -55,6 +55,7 @@ class CipSocket:
         beat: when the last exchange began, on the clock's monotonic scale.
         requests: how many were sent.
         stale: answers that were dropped because they belonged to no request, or to an earlier one.
+        rtt: requests answered by round-trip time; index n counts 2**(n-1) to 2**n - 1 microseconds.
         mark: is set when the next request leaves.
     """
 
@@ -63,6 +64,7 @@ class CipSocket:
         self.beat = clock.monotonic()
         self.requests = 0
         self.stale = 0
+        self.rtt = [0] * 32
         self.mark: SentMark | None = None
         self._clock = clock
         self._sock: socket.socket | None = None
@@ -151,6 +153,8 @@ class CipSocket:
             command, length = struct.unpack_from("<HH", header)
             frame = header + self._exactly(length)
             if self._belongs(command, frame):
+                microseconds = int((self._clock.monotonic() - self.beat) * 1e6)
+                self.rtt[min(max(microseconds, 0).bit_length(), 31)] += 1
                 return frame
             self.stale += 1
 

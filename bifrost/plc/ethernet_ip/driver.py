@@ -106,7 +106,7 @@ class EtherNetIPDriver:
         self._look: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._counts = dict.fromkeys(("reads", "writes", "refusals", "tag_uploads"), 0)
+        self._counts = dict.fromkeys(("reads", "writes", "exceptions", "tag_uploads"), 0)
 
     def counters(self) -> Mapping[str, int]:
         """Requests, and what became of them."""
@@ -115,10 +115,12 @@ class EtherNetIPDriver:
             return {}
         return {
             "requests": wire.requests,
-            "stale_answers": wire.stale,
+            "late_answers": wire.stale,
             "timeouts": thread.timeouts,
             "stuck_threads": thread.abandoned,
             **self._counts,
+            # A histogram of round trips: each bucket reaches up to twice the one before.
+            **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(wire.rtt) if times},
         }
 
     def plan(self, tags: Sequence[Tag]) -> LogixPlan:
@@ -203,7 +205,7 @@ class EtherNetIPDriver:
         arrived_ns = self._clock.time_ns()
         if not errors:
             return Readings(values, arrived_ns)
-        self._counts["refusals"] += sum(isinstance(error, DeviceFault) for error in set(errors.values()))
+        self._counts["exceptions"] += sum(isinstance(error, DeviceFault) for error in set(errors.values()))
         status = [0] * plan.total
         for slot, reason in errors.items():
             status[slot] = status_of(reason)
@@ -228,7 +230,7 @@ class EtherNetIPDriver:
             text = f"tag {item.tag.name!r}: the write was sent, but {error}; the controller may have acted"
             raise WriteError(text, unknown_outcome=True) from error
         except DeviceFault:
-            self._counts["refusals"] += 1
+            self._counts["exceptions"] += 1
             raise
         finally:
             if link.session.stale and thread.dead is None:

@@ -76,7 +76,7 @@ class S7Driver:
             "requests": link.requests,
             "timeouts": link.timeouts,
             "doubtful_answers": link.broken,
-            "refused_items": self._faults,
+            "exceptions": self._faults,
             "undecodable_values": self._undecodable,
             # A histogram of round trips: each bucket reaches up to twice the one before.
             **{f"answered_below_{2**bucket}_us": times for bucket, times in enumerate(link.rtt) if times},

@@ -90,7 +90,7 @@ async def test_answers_that_belong_to_nobody_are_counted() -> None:
         assert await twice.values("Speed") == [1.5]
         assert await twice.values("Count") == [7]
         assert await twice.values("Small") == [-3]
-        assert twice.driver.counters()["stale_answers"] == 2
+        assert twice.driver.counters()["late_answers"] == 2
 
 
 @pytest.mark.parametrize(
@@ -203,11 +203,11 @@ async def test_an_answer_to_somebody_else_opens_no_link() -> None:
         attempt = link(target.port)
         with pytest.raises(LinkError):
             await attempt.driver.connect(timeout=0.1, on_lost=attempt.losses.append)
-        assert attempt.driver.counters()["stale_answers"] == 1
+        assert attempt.driver.counters()["late_answers"] == 1
         await attempt.driver.aclose()
         target.opening_faults = CipFaultPlan.script(None, None, CipFault.COALESCE)
         async with linked(target.port) as opened:
-            assert opened.driver.counters()["stale_answers"] == 1
+            assert opened.driver.counters()["late_answers"] == 1
             assert await opened.values("Count") == [7]
 
 
