@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from bifrost.cli.exit_code import ExitCode
@@ -52,21 +52,33 @@ def run_with_device(work: Coroutine[Any, Any, int]) -> int:
 
 
 @contextlib.asynccontextmanager
-async def opened(options: argparse.Namespace, tags: Sequence[Tag] = ()) -> AsyncIterator[PLCConnection]:
-    """Make a connection to the device that the options name, linked or not, for the length of the block."""
+async def opened(
+    options: argparse.Namespace, tags: Sequence[Tag] = (), *, check: Callable[[PLCConnection], None] = lambda _: None
+) -> AsyncIterator[PLCConnection]:
+    """Make a connection to the device that the options name, linked or not, for the length of the block.
+
+    Args:
+        options: of the command line.
+        tags: the connection's.
+        check: called before anything is opened; raises what is wrong with what will be asked of the connection.
+    """
     extra = {} if options.timeout is None else {"timeout": options.timeout, "connect_timeout": options.timeout}
-    async with PLCConnection.from_url(options.url, tags=tags, **extra) as plc:
+    made = PLCConnection.from_url(options.url, tags=tags, **extra)
+    check(made)
+    async with made as plc:
         yield plc
 
 
 @contextlib.asynccontextmanager
-async def linked(options: argparse.Namespace, tags: Sequence[Tag] = ()) -> AsyncIterator[PLCConnection]:
-    """Make a connection, and give up if the first attempt fails.
+async def linked(
+    options: argparse.Namespace, tags: Sequence[Tag] = (), *, check: Callable[[PLCConnection], None] = lambda _: None
+) -> AsyncIterator[PLCConnection]:
+    """Make a connection as `opened` does, and give up if the first attempt fails.
 
     Raises:
         NotConnected: there is no link; the text says why.
     """
-    async with opened(options, tags) as plc:
+    async with opened(options, tags, check=check) as plc:
         if plc.state not in {LinkState.CONNECTED, LinkState.DEGRADED}:
             raise NotConnected(f"{options.url}: {plc.last_error or 'no link'}")
         yield plc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bifrost.cli.asked_tags import add_tag_options, asked_writes
@@ -11,6 +12,7 @@ from bifrost.cli.exit_code import ExitCode
 from bifrost.cli.json_values import json_line
 from bifrost.cli.link import add_link_options, linked, run_with_device
 from bifrost.cli.output import HelpWithExamples, print_columns, shown
+from bifrost.plc.connection import PLCConnection
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.writes import WriteResults
 
@@ -49,8 +51,9 @@ def _write(options: argparse.Namespace) -> int:
 
 
 async def _write_once(options: argparse.Namespace, values: Mapping[Tag, object]) -> int:
-    async with linked(options, tuple(values)) as plc:
-        by_name = {tag.name: value for tag, value in values.items()}
+    by_name = {tag.name: value for tag, value in values.items()}
+    check = partial(_check, values=by_name, atomic=options.atomic)
+    async with linked(options, tuple(values), check=check) as plc:
         results = await plc.write_tags(by_name, atomic=options.atomic, verify=options.verify)
     for tag, value in values.items() if options.json else ():
         error = results[tag.name]
@@ -69,6 +72,10 @@ async def _write_once(options: argparse.Namespace, values: Mapping[Tag, object])
     if results.unknown:
         return ExitCode.UNKNOWN_OUTCOME
     return ExitCode.OK if results.ok else ExitCode.SOME_BAD
+
+
+def _check(plc: PLCConnection, *, values: Mapping[str, object], atomic: bool) -> None:
+    plc.check_writes(values, atomic=atomic)
 
 
 def _rows(values: Mapping[Tag, object], results: WriteResults, *, verified: bool) -> list[tuple[str, ...]]:

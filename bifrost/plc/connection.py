@@ -179,9 +179,14 @@ class PLCConnection:
         """Close."""
         await self.aclose()
 
-    def start(self) -> None:
-        """Begin to connect and to reconnect; returns at once."""
-        self._keeper.start()
+    def start(self, *, retry_all: bool = False) -> None:
+        """Begin to connect and to reconnect; returns at once.
+
+        Args:
+            retry_all: try again, too, what somebody has to mend first: a missing extra, options that contradict those
+                of another connection to the same place. It is an outage then, and is not raised.
+        """
+        self._keeper.start(retry_all=retry_all)
 
     async def wait_connected(self, *, timeout: float = 5.0) -> None:
         """Wait until the link is up.
@@ -354,6 +359,18 @@ class PLCConnection:
             ConfigError: one of the values or tags is wrong, or `atomic` cannot be had; nothing at all was sent.
         """
         return await self._writer.write_tags(values, atomic=atomic, verify=verify, merge=merge or atomic)
+
+    def check_writes(self, values: Mapping[Any, object], *, atomic: bool = False) -> None:
+        """Check what `write_tags` would send, without sending it; the connection need not be started.
+
+        Args:
+            values: as for `write_tags`.
+            atomic: as for `write_tags`.
+
+        Raises:
+            ConfigError: one of the values or tags is wrong, or `atomic` cannot be had.
+        """
+        self._writer.planned(values, atomic=atomic, merge=atomic)
 
     async def browse(self, *, timeout: float | None = None) -> Sequence[BrowsedTag]:
         """List what the device says it has, where the protocol can.

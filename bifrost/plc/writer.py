@@ -21,6 +21,9 @@ from bifrost.plc.writes import WriteResults
 
 __all__ = ["Writer"]
 
+_Job = tuple[WriteItem, list[WriteItem]]
+"""What is sent at once, and the items that are in it."""
+
 
 class Writer:
     """The way of every write of one connection.
@@ -49,6 +52,17 @@ class Writer:
         self, values: Mapping[Any, object], *, atomic: bool, verify: bool, merge: bool
     ) -> WriteResults:
         """Write several values in order; see `PLCConnection.write_tags`."""
+        tags, jobs = self.planned(values, atomic=atomic, merge=merge)
+        outcomes: dict[str, BifrostError | None] = {}
+        for item, members in jobs:
+            error = await self._outcome(item, len(members))
+            outcomes.update(dict.fromkeys([member.tag.name for member in members], error))
+        if verify:
+            await self._verify(tags, list(values.values()), outcomes)
+        return WriteResults(outcomes)
+
+    def planned(self, values: Mapping[Any, object], *, atomic: bool, merge: bool) -> tuple[list[Tag], list[_Job]]:
+        """Check and encode several values, and tell what is to be sent; pure; raises what is wrong."""
         tags = [self._plans.tag(tag) for tag in values]
         if len({tag.name for tag in tags}) != len(tags):
             raise ConfigError("two of the tags have the same name; write each once")
@@ -59,18 +73,12 @@ class Writer:
                 f"{len(tags)} values need {len(jobs)} requests; atomic writes go out as one, to neighbours of one kind"
             )
             raise ConfigError(text)
-        outcomes: dict[str, BifrostError | None] = {}
-        for item, members in jobs:
-            error = await self._outcome(item, len(members))
-            outcomes.update(dict.fromkeys([member.tag.name for member in members], error))
-        if verify:
-            await self._verify(tags, list(values.values()), outcomes)
-        return WriteResults(outcomes)
+        return tags, jobs
 
     def _prepare(self, tag: Tag, value: object) -> WriteItem:
         return self._planner.prepare(tag, unscaled(tag, value))
 
-    def _jobs(self, items: Sequence[WriteItem], *, merge: bool) -> list[tuple[WriteItem, list[WriteItem]]]:
+    def _jobs(self, items: Sequence[WriteItem], *, merge: bool) -> list[_Job]:
         if not merge or not self._planner.capabilities.merge_writes:
             return [(item, [item]) for item in items]
         merged = cast(MergingDriver, self._planner).merge(items)

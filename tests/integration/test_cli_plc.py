@@ -386,3 +386,20 @@ async def test_a_poll_outlives_an_outage_and_tells_it_once(bank: RegisterBank) -
         await process.wait()
     told = err.decode().splitlines()
     assert ["cannot connect" in told[0], told[1:]] == [True, [f"bifrost: {url_of(server)}: connected"]]
+
+
+async def test_a_value_that_does_not_fit_is_told_before_anything_is_opened(device: ModbusTcpServer) -> None:
+    """With exit code 2 and at once: neither the wait for a device nor a connection to it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        gone = f"modbus-tcp://127.0.0.1:{taken.getsockname()[1]}"
+        wide, apart, flag = await asyncio.gather(
+            bifrost("write", gone, "HR1=1", "HR3=70000"),
+            bifrost("write", gone, "HR1=1", "HR9=2", "--atomic"),
+            bifrost("write", url_of(device), "HR1:FLOAT32=1e39", "--verify"),
+        )
+    assert [(done.code, len(done.err.splitlines())) for done in (wide, apart, flag)] == [(2, 1)] * 3
+    assert "HR3" in wide.err
+    assert "70000" in wide.err
+    assert "2 values need 2 requests" in apart.err
+    assert device.counters.connections == 0
