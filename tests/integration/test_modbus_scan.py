@@ -153,6 +153,8 @@ async def test_a_host_that_is_not_there_is_a_link_error() -> None:
         ("", {}, "host"),
         ("h:0", {}, "1 to 65535"),
         ("h:x", {}, "host"),
+        ("h", {"port": 99_999}, "expected a port of 1 to 65535, got 99999"),
+        ("::1", {"port": 0}, "expected a port of 1 to 65535, got 0"),
         ("h", {"units": [0]}, "broadcast"),
         ("h", {"units": [256]}, "1 to 255"),
         ("h", {"rate": 0}, "rate"),

@@ -170,13 +170,16 @@ class _Scanner:
 
 
 def _address(target: str, port: int) -> tuple[str, int]:
+    bare_ipv6 = target.count(":") > 1 and not target.startswith("[") and "//" not in target
     try:
-        parts = urlsplit(target if "//" in target else f"//{target}")
+        parts = urlsplit(f"//[{target}]" if bare_ipv6 else target if "//" in target else f"//{target}")
         host, port = parts.hostname or "", port if parts.port is None else parts.port
     except ValueError:
         host = ""
-    if not host or not 1 <= port <= 65535:
+    if not host:
         raise ConfigError(f"expected a host, or host:port with a port of 1 to 65535, got {target!r}")
+    if not 1 <= port <= 65535:
+        raise ConfigError(f"expected a port of 1 to 65535, got {port}")
     return host, port
 
 
