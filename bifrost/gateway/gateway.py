@@ -20,7 +20,7 @@ from bifrost.bridge.buffering.port import WalPort
 from bifrost.core.checking.checker import problems_of
 from bifrost.core.checking.mistakes import Mistake, config_error
 from bifrost.core.clock import Clock
-from bifrost.errors import ActorError, BifrostError, ConfigError, WalError
+from bifrost.errors import ActorError, BifrostError, ConfigError, MissingExtra, WalError
 from bifrost.gateway import inspection
 from bifrost.gateway.device_store import DeviceStore
 from bifrost.gateway.operations import operations
@@ -256,6 +256,8 @@ class Gateway:
         """Start a device with the gateway: a defect of one plug-in must not keep the others from starting."""
         try:
             await self._running_roster().add(name, settings, "kept" if kept else "settings")
+        except (ConfigError, MissingExtra) as error:
+            _log.error("device %s did not start; the others go on: %s", name, error)
         except Exception:  # noqa: BLE001 - a plug-in may raise anything; the other devices must start
             _log.exception("device %s did not start; the others go on", name)
 

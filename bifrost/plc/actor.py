@@ -131,6 +131,8 @@ class DeviceActor(Actor[DeviceMessage]):
 
     async def _run(self) -> None:
         # The first attempt to connect is awaited here, so that a device that is there is not called BAD at first.
+        # A missing extra is an outage, too: a restart would not bring it sooner, and its values say what to install.
+        self._connection.start(retry_all=True)
         await self._closing.enter_async_context(self._connection)
         self._link_changed.clear()
         for group in self._groups:

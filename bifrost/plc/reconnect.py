@@ -83,16 +83,22 @@ class LinkKeeper:
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._backoff_min, self._backoff_max = backoff
+        self._retry_all = False
         self._jitter = random.Random()  # noqa: S311 - spreads reconnects, keeps no secret
         self._callbacks: list[Callable[[StateChange], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
-    def start(self) -> None:
-        """Begin to connect; returns at once; idempotent until closed."""
+    def start(self, *, retry_all: bool = False) -> None:
+        """Begin to connect; returns at once; idempotent until closed.
+
+        Args:
+            retry_all: what no later attempt mends by itself, such as a missing extra, is an outage like any other.
+        """
         if self.state is LinkState.CLOSED:
             raise ClosedError(_CLOSED)
+        self._retry_all = self._retry_all or retry_all
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="bifrost-plc-link")
 
@@ -195,7 +201,9 @@ class LinkKeeper:
                 # A link that is dropped as soon as it comes up must not be tried in a tight loop.
                 if self._clock.monotonic() - since >= max(1.0, delay):
                     delay = self._backoff_min
-            except LinkError as error:
+            except (LinkError, ConfigError, MissingExtra) as error:
+                if not (self._retry_all or isinstance(error, LinkError)):
+                    raise
                 # At once: who waits for the first attempt may look while the driver is still being closed.
                 self.reason = reason = str(error)
                 self.failures += 1

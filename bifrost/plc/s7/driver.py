@@ -41,14 +41,14 @@ _SHARE_TO_IDENTIFY = 0.5
 class S7Driver:
     """One link to an S7 CPU; see `bifrost.plc.drivers.base.Driver` for the contract.
 
-    Raises:
-        MissingExtra: python-snap7 is not installed.
+    Without python-snap7 it plans and prepares, and `connect` raises `MissingExtra`.
     """
 
     capabilities = Capabilities(browse=True, merge_writes=True, max_in_flight=1)
     degraded = False  # one CPU on one link: it is up or down, never half
 
     def __init__(self, settings: S7Settings, clock: Clock) -> None:
+        self._missing: ModuleNotFoundError | None = None
         try:
             # Here, not on the way to the device: the import takes longer than a loop may be held up.
             from bifrost.plc.s7.identity import ask_identity, list_data_blocks
@@ -56,10 +56,11 @@ class S7Driver:
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith("snap7"):
                 raise
-            raise MissingExtra("python-snap7 is missing: pip install 'bifrost-edge[s7]'") from error
-        self._new_link = S7Link
-        self._ask_identity = ask_identity
-        self._list_data_blocks = list_data_blocks
+            self._missing = error
+        else:
+            self._new_link = S7Link
+            self._ask_identity = ask_identity
+            self._list_data_blocks = list_data_blocks
         self._settings = settings
         self._clock = clock
         self._link: S7Link | None = None
@@ -95,7 +96,13 @@ class S7Driver:
         return merge_writes(items)
 
     async def connect(self, *, timeout: float, on_lost: Callable[[BifrostError], None]) -> DeviceInfo:
-        """Open the link, negotiate the PDU, and ask the CPU who it is; what it does not tell is no error."""
+        """Open the link, negotiate the PDU, and ask the CPU who it is; what it does not tell is no error.
+
+        Raises:
+            MissingExtra: python-snap7 is not installed.
+        """
+        if self._missing is not None:
+            raise MissingExtra("python-snap7 is missing: pip install 'bifrost-edge[s7]'") from self._missing
         settings = self._settings
         deadline = self._clock.monotonic() + timeout
         link = await self._opened(timeout)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bifrost.errors import BifrostError, NotConnected
+from bifrost.errors import BifrostError, ConfigError, MissingExtra, NotConnected
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Driver, Readings, WriteItem
 from bifrost.plc.reconnect import LinkKeeper, LinkState
@@ -176,3 +176,34 @@ async def test_changes_of_state_are_told_until_that_is_ended(clock: VirtualClock
     remove()
     await keeper.aclose()
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("error", [MissingExtra("pyfoo is missing"), ConfigError("max_in_flight differs")])
+async def test_what_somebody_has_to_mend_is_an_outage_for_who_wants_it_so(
+    clock: VirtualClock, error: Exception
+) -> None:
+    """With `retry_all` it is tried again with the same back-off, says why meanwhile, and ends once it is mended."""
+    plant = Plant()
+    plant.defect = error
+    keeper = keeper_of(plant, clock)
+    keeper.start(retry_all=True)
+    await keeper.first_attempt()
+    assert str(keeper.down()) == f"not connected: {error}"
+    await asyncio.sleep(600)
+    assert 20 < len(plant.attempts) < 40
+    assert keeper.failures == len(plant.attempts) == plant.closed
+    plant.defect, plant.reachable = None, True
+    await keeper.wait_connected(timeout=60)
+    await keeper.aclose()
+
+
+async def test_a_defect_of_a_driver_is_no_outage(clock: VirtualClock) -> None:
+    """Whatever is to be tried again: an error that no driver may raise ends the keeper's task and is told."""
+    plant = Plant()
+    plant.defect = ValueError("oops")
+    keeper = keeper_of(plant, clock)
+    keeper.start(retry_all=True)
+    with pytest.raises(RuntimeError, match="defect"):
+        await keeper.first_attempt()
+    with pytest.raises(RuntimeError, match="defect"):
+        await keeper.aclose()
