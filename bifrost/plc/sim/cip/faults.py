@@ -22,6 +22,8 @@ from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
 __all__ = ["CipFault", "CipFaultPlan", "CipInjection", "disturb"]
 
 _SEQUENCE_AT = 44
+_CARRIED_AT = {Command.SEND_RR_DATA: 40, Command.SEND_UNIT_DATA: _SEQUENCE_AT}
+"""Where the data of the item begins that carries the answer; its length stands in the two bytes before."""
 _STATUSES = ((0x04, 0), (0x05, 0), (0x08, None), (0x0A, None), (0x10, 0x2101), (0x13, None), (0xFF, 0x2107))
 
 
@@ -70,6 +72,10 @@ class CipFault(StrEnum):
     """The general status is `code` with `extended`; the request is not acted on."""
     EMBEDDED = "embedded"
     """Of a multiple service packet, the service `index` fails with `code`; other requests fail as a whole."""
+    WRONG_SERVICE = "wrong_service"
+    """A correct answer, but to another service."""
+    SHORT_DATA = "short_data"
+    """The last byte of the answer's data is missing, and every length says so; answers without data stay."""
     PARTIAL = "partial"
     """Answers with more than `cut` bytes of data are cut there and say so: status 0x06, where the service has it."""
 
@@ -220,6 +226,31 @@ def _wrong_sequence(frame: bytes) -> bytes:
     return _patched(frame, _SEQUENCE_AT, b"\x00\x55") if connected else frame
 
 
+def _service_at(frame: bytes) -> int | None:
+    """Find the answer in a frame; None if it carries none."""
+    command = int.from_bytes(frame[:2], "little")
+    if command not in _CARRIED_AT:
+        return None
+    at = _CARRIED_AT[Command(command)] + 2 * (command == Command.SEND_UNIT_DATA)
+    return at if len(frame) >= at + 4 else None
+
+
+def _wrong_service(frame: bytes) -> bytes:
+    at = _service_at(frame)
+    return frame if at is None else _patched(frame, at, b"\x01")
+
+
+def _short_data(frame: bytes) -> bytes:
+    at = _service_at(frame)
+    if at is None or len(frame) <= at + 4 + 2 * frame[at + 3]:
+        return frame
+    carried = _CARRIED_AT[Command(int.from_bytes(frame[:2], "little"))]
+    for place in (2, carried - 2):
+        length = int.from_bytes(frame[place : place + 2], "little") - 1
+        frame = frame[:place] + length.to_bytes(2, "little") + frame[place + 2 :]
+    return frame[:-1]
+
+
 def _foreign(frame: bytes) -> bytes:
     return _patched(frame, 12, b"\x5a\xa5\x5a\xa5\x5a\xa5\x5a\xa5")
 
@@ -259,4 +290,6 @@ _DISTURBANCES: dict[CipFault, Callable[[CipInjection, bytes], list[Action]]] = {
     CipFault.INVALID_SESSION: lambda _how, frame: [Send(_invalid_session(frame))],
     CipFault.WRONG_SEQUENCE: lambda _how, frame: [Send(_wrong_sequence(frame))],
     CipFault.WRONG_CONTEXT: lambda _how, frame: [Send(_foreign(frame))],
+    CipFault.WRONG_SERVICE: lambda _how, frame: [Send(_wrong_service(frame))],
+    CipFault.SHORT_DATA: lambda _how, frame: [Send(_short_data(frame))],
 }

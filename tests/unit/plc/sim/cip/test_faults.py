@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bifrost.errors import ConfigError
 from bifrost.plc.sim.cip import CipFault, CipFaultPlan, CipInjection
-from bifrost.plc.sim.cip.encapsulation import Frame, Item, encode_items
+from bifrost.plc.sim.cip.encapsulation import Frame, Item, decode_items, encode_items
 from bifrost.plc.sim.cip.faults import disturb
 from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
 
@@ -76,6 +76,21 @@ def test_each_fault_of_the_header_changes_its_field_and_no_other() -> None:
     assert isinstance(action, Send)
     assert action.frame.endswith(CONNECTED)
     assert Frame.decode(action.frame[: len(CONNECTED)]).context != good.context
+
+
+def test_an_answer_that_does_not_fit_is_well_formed() -> None:
+    """Another service, or a byte less with every length in order; what carries no data, or no answer, stays."""
+    good = Frame.decode(CONNECTED)
+    wrong = only(disturbed(CipFault.WRONG_SERVICE))
+    assert wrong.data == good.data[:22] + b"\xcd" + good.data[23:]
+    short = only(disturbed(CipFault.SHORT_DATA))
+    assert decode_items(short.data) == [Item(0xA1, b"\x01\0\0\0"), Item(0xB1, b"\x07\0\xcc\0\0\0\xc4\0\x2a\0\0")]
+    wrong = only(disturbed(CipFault.WRONG_SERVICE, UNCONNECTED))
+    assert decode_items(wrong.data) == [Item(0), Item(0xB2, b"\x80\0\0\0")]
+    assert disturbed(CipFault.SHORT_DATA, UNCONNECTED) == [Send(UNCONNECTED)]
+    registered = Frame(0x65, 1, data=b"\1\0\0\0").encode()
+    for fault in (CipFault.WRONG_SERVICE, CipFault.SHORT_DATA):
+        assert disturbed(fault, registered) == [Send(registered)]
 
 
 def test_every_fault_has_an_effect_somewhere() -> None:
