@@ -329,8 +329,8 @@ async def test_a_write_that_is_refused_in_part_has_an_unknown_outcome() -> None:
 async def test_bytes_that_nobody_asked_for_end_the_link() -> None:
     """They may be the answer to something that was given up."""
     async with _target() as target, _linked(target) as (driver, losses):
-        (writer,) = target._sessions.values()
-        writer.write(bytes.fromhex("0300000702f080"))
+        (client,) = target._tasks.values()
+        client.writer.write(bytes.fromhex("0300000702f080"))
         await until(lambda: len(losses) == 1)
         assert "nobody asked for" in str(losses[0])
         with pytest.raises(NotConnected):

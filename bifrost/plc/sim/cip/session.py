@@ -8,11 +8,7 @@ Obeys: CIP volume 2, section 2-4 (commands) and 2-5 (sessions).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import struct
-import sys
-from collections import deque
 from typing import Protocol
 
 from bifrost.errors import CIPFault, ProtocolError
@@ -31,12 +27,9 @@ from bifrost.plc.sim.cip.faults import CipFault, CipInjection, disturb
 from bifrost.plc.sim.cip.paths import Logical, LogicalKind
 from bifrost.plc.sim.cip.replies import Request
 from bifrost.plc.sim.cip.router import MessageRouter, Tampering
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
+from bifrost.plc.sim.simulated_link import LinkOwner, SimulatedLink
 
 __all__ = ["Session", "SessionOwner"]
-
-_LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
 
 _VERSION = 1
 _UNCONNECTED_ROOM = 504  # bytes of an unconnected answer
@@ -44,7 +37,7 @@ _CARRIERS = frozenset({Command.SEND_RR_DATA, Command.SEND_UNIT_DATA})
 _OPENERS = frozenset({ManagerService.FORWARD_OPEN, ManagerService.LARGE_FORWARD_OPEN, ManagerService.FORWARD_CLOSE})
 
 
-class SessionOwner(Protocol):
+class SessionOwner(LinkOwner, Protocol):
     """What a connection asks of its target."""
 
     @property
@@ -55,14 +48,6 @@ class SessionOwner(Protocol):
     @property
     def manager(self) -> ConnectionManager:
         """The controller's connections."""
-        ...
-
-    def opened(self, session: Session) -> bool:
-        """Take a new connection, or say no."""
-        ...
-
-    def closed(self, session: Session) -> None:
-        """Forget a connection that ended."""
         ...
 
     def broke(self) -> None:
@@ -86,46 +71,26 @@ class SessionOwner(Protocol):
         ...
 
 
-class Session(asyncio.Protocol):
-    """One connection. Actions run in order; a pause holds back everything behind it."""
+class Session(SimulatedLink):
+    """One connection, and the session registered on it."""
 
     def __init__(self, target: SessionOwner) -> None:
+        super().__init__(target)
         self._target = target
         self._reader = FrameReader()
-        self._actions: deque[Action] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._silent = False
         self._handle = 0
         self._previous = b""
         self._host = "0.0.0.0"  # noqa: S104 (an address still unknown, not listened on)
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Announce the connection."""
-        self._transport = transport  # type: ignore[assignment]  # a stream server makes two-way transports only
         self._host = transport.get_extra_info("sockname", (self._host,))[0]
-        if not self._target.opened(self):
-            transport.close()
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything that was still to be sent, and the CIP connections opened here."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._actions.clear()
-        self._transport = None
         self._target.manager.forget(self)
-        self._target.closed(self)
-
-    def pause_writing(self) -> None:
-        """Take no more requests: a client that never reads must not fill this process's memory with answers."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Go on once the client has read."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take requests, whole or in pieces."""
@@ -137,24 +102,6 @@ class Session(asyncio.Protocol):
         except ProtocolError:
             self._target.broke()
             self.drop(reset=True)
-
-    def fall_silent(self) -> None:
-        """Answer nothing any more, and keep the connection open."""
-        self._silent = True
-        self._actions.clear()
-
-    def drop(self, *, reset: bool) -> None:
-        """End the connection, by RST or by FIN after what was written."""
-        if self._transport is None:
-            return
-        if not reset:
-            self._transport.close()
-            return
-        peer = self._transport.get_extra_info("socket")
-        if peer is not None:
-            with contextlib.suppress(OSError):  # the peer may have gone first
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        self._transport.abort()
 
     def _take(self, frame: Frame) -> None:
         # Volume 2, 2-3.2: requests with a status or unknown options are discarded, NOP is never answered.
@@ -172,10 +119,9 @@ class Session(asyncio.Protocol):
         if answer is None:
             return
         sent = answer.encode()
-        self._actions.extend(disturb(injection, sent, self._previous))
+        actions = disturb(injection, sent, self._previous)
         self._previous = sent
-        if self._timer is None:
-            self._run()
+        self._do(actions)
 
     def _answer(self, frame: Frame, injection: CipInjection | None) -> Frame | None:
         listed = self._target.listing(frame, self._host)
@@ -244,20 +190,6 @@ class Session(asyncio.Protocol):
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-    def _run(self) -> None:
-        self._timer = None
-        while self._actions and self._transport is not None and not self._transport.is_closing():
-            match self._actions.popleft():
-                case Send(frame):
-                    self._transport.write(frame)
-                case Pause(seconds):
-                    self._timer = asyncio.get_running_loop().call_later(seconds, self._run)
-                    return
-                case Drop(reset):
-                    self.drop(reset=reset)
-                case Silence():
-                    self.fall_silent()
 
 
 def _managed(message: bytes) -> Request | None:

@@ -15,11 +15,9 @@ import ipaddress
 import socket
 import struct
 from collections import Counter
-from types import TracebackType
-from typing import Self
 
 from bifrost.core.clock import Clock
-from bifrost.errors import ConfigError, LinkTimeout, ProtocolError
+from bifrost.errors import ConfigError, ProtocolError
 from bifrost.plc.sim.cip.connection_manager import ConnectionManager, OpeningRules
 from bifrost.plc.sim.cip.encapsulation import Command, Frame, Item, ItemType, encode_items
 from bifrost.plc.sim.cip.faults import CipFaultPlan, CipInjection
@@ -27,6 +25,7 @@ from bifrost.plc.sim.cip.identity import LOGIX, MICRO800, Identity, Keyswitch
 from bifrost.plc.sim.cip.router import MessageRouter
 from bifrost.plc.sim.cip.session import Session
 from bifrost.plc.sim.cip.store import TagStore
+from bifrost.plc.sim.simulated_device import TcpDevice
 
 __all__ = ["LogixTarget", "TargetCounters"]
 
@@ -58,7 +57,7 @@ class TargetCounters:
     datagrams: int = 0
 
 
-class LogixTarget:
+class LogixTarget(TcpDevice):
     """A controller that serves EtherNet/IP.
 
     Use it as ``async with``, or call `start` and `stop`; a stopped target can be started again and keeps its port.
@@ -113,81 +112,38 @@ class LogixTarget:
         self.faults = faults
         self.opening_faults = opening_faults
         self.counters = TargetCounters()
+        super().__init__(self.counters, max_clients=max_clients, silent_when_full=turn_away == "silence")
         self._udp = udp
-        self._max_clients = max_clients
-        self._turn_away = turn_away
-        self._server: asyncio.Server | None = None
         self._discovery: _Discovery | None = None
-        self._sessions: set[Session] = set()
         self._next_handle = 0x0100_0001
-        self._idle = asyncio.Event()
-        self._idle.set()
 
-    async def start(self) -> None:
-        """Listen. Does nothing if it listens already.
-
-        Raises:
-            OSError: the port is taken or may not be used.
-        """
-        if self._server is not None:
-            return
+    async def _listen(self) -> asyncio.Server:
         loop, wanted = asyncio.get_running_loop(), self.port
         for left in reversed(range(_UDP_TRIES)):
             server = await loop.create_server(lambda: Session(self), self.host, wanted)
+            if not self._udp:
+                break
             port = server.sockets[0].getsockname()[1]
-            if self._udp:
-                try:
-                    self._discovery = (
-                        await loop.create_datagram_endpoint(lambda: _Discovery(self), (self.host, port))
-                    )[1]
-                except OSError:
-                    server.close()
-                    await server.wait_closed()
-                    # A port that the system chose for TCP may be taken for UDP: let it choose again.
-                    if wanted or not left:
-                        raise
-                    continue
-            self._server, self.port = server, port
-            return
-
-    async def stop(self, *, reset: bool = False, timeout: float = 1.0) -> None:
-        """Stop listening and end every connection, as a controller does that is switched off. Idempotent.
-
-        Args:
-            reset: end the connections by RST instead of FIN.
-            timeout: seconds until the connections must be gone.
-
-        Raises:
-            LinkTimeout: a connection was still open at the deadline.
-        """
-        server, self._server = self._server, None
-        discovery, self._discovery = self._discovery, None
-        if server is None:
-            return
-        server.close()
-        self.drop_clients(reset=reset)
-        try:
-            async with asyncio.timeout(timeout):
-                if discovery is not None:
-                    await discovery.close()
-                await self._idle.wait()
+            try:
+                self._discovery = (await loop.create_datagram_endpoint(lambda: _Discovery(self), (self.host, port)))[1]
+            except OSError:
+                server.close()
                 await server.wait_closed()
-        except TimeoutError as exc:
-            raise LinkTimeout(f"{len(self._sessions)} connections still open after {timeout:g} s") from exc
+                # A port that the system chose for TCP may be taken for UDP: let it choose again.
+                if wanted or not left:
+                    raise
+            else:
+                break
+        return server
 
-    def drop_clients(self, *, reset: bool = True) -> None:
-        """End every TCP connection at once, by RST or by FIN, and go on listening."""
-        for session in list(self._sessions):
-            session.drop(reset=reset)
+    async def _switch_off(self) -> None:
+        discovery, self._discovery = self._discovery, None
+        if discovery is not None:
+            await discovery.close()
 
     def forget_connections(self) -> None:
         """Close every CIP connection as a controller does whose client was silent too long; TCP stays."""
         self.manager.forget()
-
-    @property
-    def clients(self) -> int:
-        """TCP connections that are open now."""
-        return len(self._sessions)
 
     @property
     def services(self) -> Counter[int]:
@@ -211,34 +167,6 @@ class LogixTarget:
     @locked.setter
     def locked(self, locked: bool) -> None:
         self.router.locked = locked
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    def opened(self, session: Session) -> bool:
-        """Take a new connection, or say no."""
-        self.counters.connections += 1
-        self._sessions.add(session)
-        self._idle.clear()
-        if self._max_clients is None or len(self._sessions) <= self._max_clients:
-            return True
-        self.counters.turned_away += 1
-        if self._turn_away == "close":
-            return False
-        session.fall_silent()
-        return True
-
-    def closed(self, session: Session) -> None:
-        """Forget a connection that ended."""
-        self._sessions.discard(session)
-        if not self._sessions:
-            self._idle.set()
 
     def broke(self) -> None:
         """Count a connection whose bytes were no EtherNet/IP."""

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
-import sys
 from typing import Protocol
 
 from bifrost.errors import ProtocolError
@@ -33,11 +30,9 @@ from bifrost.plc.sim.s7.requests import (
     read_job,
     write_values,
 )
+from bifrost.plc.sim.simulated_link import end_transport
 
-__all__ = ["S7Session", "SessionOwner", "drop"]
-
-_LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""Lingering for 0 seconds makes the kernel answer a close with RST; the structure differs on Windows."""
+__all__ = ["S7Session", "SessionOwner"]
 
 _TOO_LONG = 0x8500
 _NO_SUCH_OBJECT = 0x0A
@@ -106,7 +101,7 @@ class S7Session:
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
                 case Drop(reset):
-                    drop(self._writer, reset=reset)
+                    end_transport(self._writer.transport, reset=reset)
                     raise _Ended
                 case Silence():
                     await self._reader.read()  # until the client gives up
@@ -160,18 +155,6 @@ class S7Session:
     async def _send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
-
-
-def drop(writer: asyncio.StreamWriter, *, reset: bool) -> None:
-    """End a connection, by RST or by FIN after what was written."""
-    if not reset:
-        writer.close()
-        return
-    peer = writer.get_extra_info("socket")
-    if peer is not None:
-        with contextlib.suppress(OSError):  # the peer may have gone first
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-    writer.transport.abort()
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

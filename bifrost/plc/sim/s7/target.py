@@ -11,17 +11,18 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from bifrost.core.clock import Clock
 from bifrost.core.value import Value
-from bifrost.errors import LinkTimeout, MissingExtra
+from bifrost.errors import MissingExtra
 from bifrost.plc.s7.areas import S7Area
 from bifrost.plc.sim.faults import FaultPlan, Injection
 from bifrost.plc.sim.s7.memory import S7Memory
-from bifrost.plc.sim.s7.session import S7Session, drop
+from bifrost.plc.sim.s7.session import S7Session
 from bifrost.plc.sim.signals import Signal
+from bifrost.plc.sim.simulated_device import TcpDevice
+from bifrost.plc.sim.simulated_link import end_transport
 
 if TYPE_CHECKING:
     from snap7.server import Server
@@ -48,10 +49,11 @@ class S7Counters:
     injected: int = 0
 
 
-class S7Target:
+class S7Target(TcpDevice):
     """A CPU that serves S7.
 
     Use it as ``async with``, or call `start` and `stop`; a stopped target can be started again and keeps its port.
+    Starting it raises `MissingExtra` if python-snap7 is not installed.
 
     Args:
         dbs: bytes of each data block, by number.
@@ -95,31 +97,10 @@ class S7Target:
         self.refuse_connections = False
         self.mute_userdata = False
         self.counters = S7Counters()
-        self._max_clients = max_clients
-        self._when_full = when_full
-        self._front: asyncio.Server | None = None
-        self._server: Server | None = None
-        self._server_port = 0
-        self._sessions: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    async def start(self) -> None:
-        """Listen. Does nothing if it listens already.
-
-        Raises:
-            OSError: the port is taken or may not be used.
-            MissingExtra: python-snap7 is not installed.
-        """
-        if self._front is not None:
-            return
-        self._server = _serve_memory(self.memory)
-        assert self._server.server_socket is not None
-        self._server_port = self._server.server_socket.getsockname()[1]
-        try:
-            self._front = await asyncio.start_server(self._accept, self.host, self.port)
-        except BaseException:
-            await self._stop_server()
-            raise
-        self.port = self._front.sockets[0].getsockname()[1]
+        super().__init__(self.counters, max_clients=max_clients, silent_when_full=when_full == "silence")
+        self._snap7: Server | None = None
+        self._snap7_port = 0
+        self._tasks: dict[asyncio.Task[None], _Client] = {}
 
     async def stop(self, *, reset: bool = False, timeout: float = 3.0) -> None:
         """Stop listening and end every connection, as a CPU does that is switched off. Idempotent.
@@ -131,31 +112,12 @@ class S7Target:
         Raises:
             LinkTimeout: something was still there at the deadline.
         """
-        front, self._front = self._front, None
-        if front is None:
-            return
-        front.close()
-        self.drop_clients(reset=reset)
-        try:
-            async with asyncio.timeout(timeout):
-                for session in list(self._sessions):
-                    session.cancel()
-                if self._sessions:
-                    await asyncio.wait(list(self._sessions))
-                await front.wait_closed()
-                await self._stop_server()
-        except TimeoutError:
-            raise LinkTimeout(f"{len(self._sessions)} connections still open after {timeout:g} s") from None
+        await super().stop(reset=reset, timeout=timeout)
 
     async def restart(self) -> None:
         """Switch the CPU off and on again; its memory stays."""
         await self.stop()
         await self.start()
-
-    def drop_clients(self, *, reset: bool = True) -> None:
-        """End every connection at once, by RST or by FIN, and go on listening."""
-        for writer in list(self._sessions.values()):
-            drop(writer, reset=reset)
 
     def put(self, address: str, value: object) -> None:
         """Store a value; see `S7Memory.put`."""
@@ -174,20 +136,6 @@ class S7Target:
         """Items that came over the wire to be written."""
         return self.memory.write_count
 
-    @property
-    def clients(self) -> int:
-        """Connections that are open now."""
-        return len(self._sessions)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
-
     def next_injection(self) -> Injection | None:
         """Count a job and take the fault that it meets."""
         self.counters.jobs += 1
@@ -195,20 +143,35 @@ class S7Target:
         self.counters.injected += injection is not None
         return injection
 
+    async def _listen(self) -> asyncio.Server:
+        self._snap7 = _serve_memory(self.memory)
+        assert self._snap7.server_socket is not None
+        self._snap7_port = self._snap7.server_socket.getsockname()[1]
+        try:
+            return await asyncio.start_server(self._accept, self.host, self.port)
+        except BaseException:
+            await self._stop_snap7()
+            raise
+
+    async def _switch_off(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await self._idle.wait()
+        await self._stop_snap7()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.counters.connections += 1
-        full = self._max_clients is not None and len(self._sessions) >= self._max_clients
-        self.counters.turned_away += full
-        if full and self._when_full == "close":
+        client = _Client(writer)
+        if not self.opened(client):
             writer.close()
+            self.closed(client)
             return
-        work = _swallow(reader) if full else self._serve(reader, writer)
+        work = _swallow(reader) if client.silent else self._serve(reader, writer)
         task = asyncio.get_running_loop().create_task(work, name="bifrost-s7-session")
-        self._sessions[task] = writer
+        self._tasks[task] = client
         task.add_done_callback(self._ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server = await asyncio.open_connection(_LOOPBACK, self._server_port)
+        server = await asyncio.open_connection(_LOOPBACK, self._snap7_port)
         try:
             await S7Session(self, (reader, writer), server).run()
         finally:
@@ -217,15 +180,17 @@ class S7Target:
                 await server[1].wait_closed()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._sessions.pop(task).close()
+        client = self._tasks.pop(task)
+        client.writer.close()
+        self.closed(client)
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a session of the simulated S7 CPU failed", "exception": error, "task": task}
             )
 
-    async def _stop_server(self) -> None:
+    async def _stop_snap7(self) -> None:
         """End snap7's threads. That waits for them, so it is done in a thread of its own."""
-        server, self._server = self._server, None
+        server, self._snap7 = self._snap7, None
         if server is None:
             return
         loop = asyncio.get_running_loop()
@@ -240,6 +205,20 @@ class S7Target:
         thread.start()
         await stopped
         thread.join(timeout=1.0)
+
+
+class _Client:
+    """One accepted connection."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.silent = False
+
+    def drop(self, *, reset: bool) -> None:
+        end_transport(self.writer.transport, reset=reset)
+
+    def fall_silent(self) -> None:
+        self.silent = True
 
 
 def _settle(future: asyncio.Future[None]) -> None:
