@@ -403,3 +403,23 @@ async def test_a_value_that_does_not_fit_is_told_before_anything_is_opened(devic
     assert "70000" in wide.err
     assert "2 values need 2 requests" in apart.err
     assert device.counters.connections == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize(
+    ("where", "code", "told"),
+    [(">/dev/full", 1, "No space left"), (">&-", 0, ""), ("2>&- >&-", 0, "")],
+)
+async def test_an_output_that_takes_nothing_is_told_without_a_traceback(
+    device: ModbusTcpServer, where: str, code: int, told: str
+) -> None:
+    """A full disk is a failure; a stream that the caller closed is what the caller wanted."""
+    command = f'exec "{sys.executable}" -m bifrost read {url_of(device)} HR3 {where}'
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", command, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        _, err = await process.communicate()
+    assert "Traceback" not in err.decode()
+    assert told in err.decode()
+    assert process.returncode == code
