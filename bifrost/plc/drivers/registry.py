@@ -6,6 +6,7 @@ In: names. Out: `ProtocolSpec`s, loaded when first asked for, so that a broken p
 from __future__ import annotations
 
 import importlib
+import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,11 @@ def register_protocol(name: str, spec: ProtocolSpec | str, *, replace: bool = Fa
 
 def known_protocols() -> list[str]:
     """Names of all protocols, registered and installed, loaded or not."""
-    return sorted({*_registered, *(_key(point.name) for point in _entry_points())})
+    try:
+        points = tuple(_entry_points())
+    except PluginError:
+        points = ()  # told to whoever asks for a protocol that is not built in
+    return sorted({*_registered, *(_key(point.name) for point in points)})
 
 
 def protocol_named(name: str) -> ProtocolSpec:
@@ -99,7 +104,12 @@ def _entry_points() -> Iterable[EntryPoint]:
     # Imported late: it is slow, and built-in protocols do not need it.
     from importlib.metadata import entry_points
 
-    return entry_points(group=GROUP)
+    try:
+        return entry_points(group=GROUP)
+    except Exception as error:  # the metadata of any package can make it raise anything
+        raise PluginError(
+            f"the plug-ins that are installed cannot be listed; a package is broken: {error!r}"
+        ) from error
 
 
 def _key(name: str) -> str:
@@ -107,22 +117,27 @@ def _key(name: str) -> str:
 
 
 def _installed(key: str) -> str:
-    for point in _entry_points():
-        if _key(point.name) == key:
-            return point.value
+    unlisted = ""
+    try:
+        for point in _entry_points():
+            if _key(point.name) == key:
+                return point.value
+    except PluginError as error:
+        unlisted = f"; {error}"
     known = known_protocols()
     import difflib
 
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]!r}" if close else f"known are {', '.join(known)}"
-    raise ConfigError(f"unknown protocol {key!r}; {hint}")
+    raise ConfigError(f"unknown protocol {key!r}; {hint}{unlisted}")
 
 
 def _load(key: str, where: str) -> ProtocolSpec:
-    module, _, attribute = where.partition(":")
+    # An entry point may name extras behind, and an attribute of an attribute.
+    module, _, attribute = where.partition("[")[0].strip().partition(":")
     try:
-        spec = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+        spec = operator.attrgetter(attribute.strip())(importlib.import_module(module.strip()))
+    except (Exception, SystemExit) as error:
         raise PluginError(f"protocol {key!r} cannot be loaded from {where}: {error!r}") from error
     if not isinstance(spec, ProtocolSpec):
         raise PluginError(f"protocol {key!r}: expected a ProtocolSpec at {where}, got {type(spec).__name__}")

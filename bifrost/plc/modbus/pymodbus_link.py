@@ -293,22 +293,23 @@ async def open_pymodbus_serial(
     with _named_extra():
         from pymodbus.client import AsyncModbusSerialClient
         from pymodbus.framer import FramerType
-    line = settings.line
     try:
-        client = AsyncModbusSerialClient(
-            line.port,
-            framer=FramerType(settings.framer),
-            baudrate=line.baudrate,
-            bytesize=line.bytesize,
-            parity=line.usable_parity,
-            stopbits=line.stopbits,
-            handle_local_echo=settings.local_echo,
-            timeout=_NEVER,
-            retries=0,
-            reconnect_delay=0,
-        )
-    except RuntimeError as error:
+        import serial  # noqa: F401 - pymodbus tells that it is missing in different ways, if at all
+    except ImportError as error:
         raise MissingExtra("pyserial is missing: pip install 'bifrost-edge[serial]'") from error
+    line = settings.line
+    client = AsyncModbusSerialClient(
+        line.port,
+        framer=FramerType(settings.framer),
+        baudrate=line.baudrate,
+        bytesize=line.bytesize,
+        parity=line.usable_parity,
+        stopbits=line.stopbits,
+        handle_local_echo=settings.local_echo,
+        timeout=_NEVER,
+        retries=0,
+        reconnect_delay=0,
+    )
     timing = settings.timing
     link = PymodbusLink(client, on_lost, health, debts=Debts(settings.quiet_after_timeout), quiet=timing.silence)
     await link.open(line.port, timeout=timeout, delay=settings.connect_delay)
