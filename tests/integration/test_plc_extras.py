@@ -100,7 +100,7 @@ PLCConnection("modbus-tcp", host="127.0.0.1")
     [
         ("from bifrost.plc.sim.s7 import S7Target; server = S7Target({1: 8})", "s7"),
         (
-            "from bifrost.plc.sim import ModbusRtuServer as Server, RegisterBank as Bank; server = Server(Bank(), '/x')",
+            "from bifrost.plc.sim import ModbusRtuServer as Line, RegisterBank; server = Line(RegisterBank(), '/x')",
             "serial",
         ),
     ],
