@@ -39,6 +39,16 @@ _DURATIONS_KEPT = 128
 _PROMPT = 1.0
 """A group with a longer interval is polled out of turn when the link is lost or comes up, so both show at once."""
 _WARN_EVERY = 30.0
+_UNANSWERED = frozenset(
+    {
+        StatusCode.BAD_TIMEOUT,
+        StatusCode.BAD_NOT_CONNECTED,
+        StatusCode.BAD_NO_COMMUNICATION,
+        StatusCode.BAD_COMMUNICATION_ERROR,
+        StatusCode.UNCERTAIN_LAST_USABLE_VALUE,
+    }
+)
+"""Statuses that a device has which takes the connection and then says nothing, or nothing that can be understood."""
 
 
 class Outputs:
@@ -103,6 +113,7 @@ class DeviceActor(Actor[DeviceMessage]):
         self._polls = self._published = self._dropped = self._repeated = 0
         self._warn_at = 0.0
         self._outage = False
+        self._proven = False
 
     async def on_start(self) -> None:
         """Make the connection and begin to poll; whether the device is there shows later."""
@@ -161,9 +172,16 @@ class DeviceActor(Actor[DeviceMessage]):
             self.ctx.log.warning("not connected: %s", change.reason)
             self._link_changed.set()
         elif change.new is LinkState.CONNECTED and change.old is LinkState.CONNECTING:
-            self._outage = False
-            self.ctx.log.info("connected")
+            self._proven = False
+            if not self._groups:
+                self._end_outage()
             self._link_changed.set()
+
+    def _end_outage(self) -> None:
+        # Not when the link comes up: a device that hangs takes one connection after the other and answers none, and
+        # that is one outage.
+        self._proven, self._outage = True, False
+        self.ctx.log.info("connected")
 
     async def _poll(self, group: GroupAtWork) -> None:
         async with self._turn:  # one poll at a time: the link has one request in flight, and batches keep their order
@@ -173,9 +191,11 @@ class DeviceActor(Actor[DeviceMessage]):
             now = self._clock.monotonic()
             self._polls += 1
             group.latest = batch
+            statuses = batch.statuses()
             if self._connection.state in {LinkState.CONNECTED, LinkState.DEGRADED}:
                 self._durations.append(now - began)
-            statuses = batch.statuses()
+                if not self._proven and (statuses is None or not _UNANSWERED.issuperset(statuses)):
+                    self._end_outage()
             if group.counter_at is not None and not self._is_new_record(group, batch, statuses is None):
                 return
             batch = group.worth_publishing(batch, now)

@@ -82,12 +82,17 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def run_gateway(settings: Path) -> AsyncIterator[GatewayProcess]:
-    """Run a gateway until its control socket is there, and for the length of the block."""
+async def run_gateway(settings: Path, *, python: Sequence[str] = ("-m", "bifrost")) -> AsyncIterator[GatewayProcess]:
+    """Run a gateway until its control socket is there, and for the length of the block.
+
+    Args:
+        settings: its file.
+        python: what Python is called with before ``run``.
+    """
     log = settings.with_suffix(".log")
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bifrost", "run", str(settings), env=_environment(), stderr=stderr
+            sys.executable, *python, "run", str(settings), env=_environment(), stderr=stderr
         )
     gateway = GatewayProcess(process, log)
     try:

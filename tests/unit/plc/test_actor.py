@@ -15,7 +15,7 @@ import pytest
 from bifrost.actors import Actor, ActorRef, ActorState, ActorSystem, Backoff, ChildSpec, Mailbox
 from bifrost.core.batch import Batch
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError, ConfigError, ModbusFault, NotConnected, WriteError
+from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ModbusFault, NotConnected, WriteError
 from bifrost.plc import DataType, DeviceSettings, PLCConnection, TagSettings
 from bifrost.plc.actor import Connect, device_spec
 from bifrost.plc.device import DeviceMessage, DeviceStatus, GetStatus, PollGroup, SetOutputs, WriteOutcome, WriteTag
@@ -149,6 +149,31 @@ async def test_an_outage_is_told_at_once_then_slowly_and_ends_by_itself(
         assert (await plant.status()).connects == 2
         assert [batch.sequence - plant.got[0].sequence for batch in plant.got] == list(range(len(plant.got)))
         assert [record.getMessage() for record in caplog.records] == ["press: not connected: the plug was pulled"]
+
+
+async def test_a_device_that_takes_links_and_answers_none_is_one_outage(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many links it takes meanwhile: the log tells of the outage once, and of its end with an answer."""
+    machine = Machine({"a": 1, "b": 2})
+
+    def hang_up() -> None:
+        if machine.silent and machine.driver is not None and machine.driver.on_lost is not None:
+            lose = machine.driver.on_lost
+            asyncio.get_running_loop().call_later(0.01, lose, LinkTimeout("given up"))
+
+    machine.on_read = hang_up
+    with caplog.at_level(logging.INFO, logger="bifrost.actors"):
+        async with running(clock, memory(machine, backoff_max=1.0)) as plant:
+            await asyncio.sleep(1.0)
+            machine.silent = {"a", "b"}
+            await asyncio.sleep(60.0)
+            assert (await plant.status()).connects > 30
+            machine.silent = {"b"}
+            machine.on_read = lambda: None
+            await asyncio.sleep(3.0)
+        told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("press: ")]
+    assert told == ["press: connected", "press: not connected: given up", "press: connected"]
 
 
 async def test_one_bad_tag_does_not_hide_the_others(clock: VirtualClock) -> None:

@@ -1,0 +1,219 @@
+"""All protocols in one gateway process: values of each device, outages that stay where they are, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bifrost.core.quality import StatusCode
+from bifrost.gateway.control import ask_gateway
+from bifrost.plc.sim.cip import CipFault, CipFaultPlan
+from tests.integration.gateway_plant import DEVICES, EXPECTED, INTERVAL, Plant, logix_target, plant
+from tests.integration.gateway_process import GatewayProcess, bifrost, run_gateway, short_folder
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+
+WATCHED = ("-X", "dev", "-W", "error", "-m", "bifrost")
+"""Every warning of the gateway's own process is an error: coroutines nobody awaits, sockets nobody closes."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    yield from short_folder()
+
+
+class Asked:
+    """What a running gateway says of itself over its control socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        return await asyncio.to_thread(ask_gateway, self._data, method, params, timeout=10)
+
+    async def devices(self) -> dict[str, Any]:
+        found = await self.call("status", {"values": True})
+        return {device["name"]: device for device in found["devices"]}
+
+    async def good(self, *names: str) -> bool:
+        devices = await self.devices()
+        return all(
+            devices[name]["state"] == "connected" and devices[name]["bad_tags"] == 0 and devices[name]["details"]
+            for name in names
+        )
+
+
+def newest(folder: Path) -> dict[str, tuple[object, int]]:
+    """The newest value and status of each tag in the historian."""
+    path = folder / "data" / "history.sqlite"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        try:
+            rows = database.execute("SELECT tag, value, status FROM history ORDER BY seq, row").fetchall()
+        except sqlite3.OperationalError:  # its tables are being made
+            return {}
+    return {tag: (value, status) for tag, value, status in rows}
+
+
+def statuses(folder: Path, device: str) -> list[int]:
+    """Every status that the historian has for a device, in order."""
+    with closing(sqlite3.connect(folder / "data" / "history.sqlite")) as database:
+        query = "SELECT status FROM history WHERE tag LIKE ? ORDER BY seq, row"
+        return [row[0] for row in database.execute(query, [f"{device}/%"])]
+
+
+def lines_about(gateway: GatewayProcess, device: str) -> list[str]:
+    return [line for line in gateway.log().splitlines() if f"devices/{device}:" in line]
+
+
+async def polls_each_second(asked: Asked, names: list[str], seconds: float) -> dict[str, float]:
+    loop = asyncio.get_running_loop()
+    before, began = await asked.devices(), loop.time()
+    await asyncio.sleep(seconds)
+    after, took = await asked.devices(), loop.time() - began
+    return {name: (after[name]["details"]["polls"] - before[name]["details"]["polls"]) / took for name in names}
+
+
+async def test_an_outage_of_one_protocol_stays_its_own(folder: Path) -> None:
+    """Values of five protocols arrive; each device breaks in turn, alone, with one line in the log, and comes back."""
+    async with plant() as works:
+        settings = works.write_settings(folder)
+        async with run_gateway(settings, python=WATCHED) as gateway:
+            asked = Asked(folder)
+            await until(lambda: asked.good(*DEVICES))
+            await until(lambda: newest(folder).keys() >= EXPECTED.keys())
+            assert newest(folder) == {tag: (value, StatusCode.GOOD) for tag, value in EXPECTED.items()}
+            for name in DEVICES:
+                await breaks_alone(works, asked, name)
+            listed = await bifrost("device", "list", "--gateway", settings)
+            assert listed.out.count("connected") == len(DEVICES)
+            await until(lambda: newest(folder) == {tag: (value, StatusCode.GOOD) for tag, value in EXPECTED.items()})
+            for name in DEVICES:
+                assert_one_outage(gateway, folder, name)
+            assert await gateway.stop() == 0
+        assert_no_complaint(gateway)
+
+
+async def breaks_alone(works: Plant, asked: Asked, name: str) -> None:
+    others = [other for other in DEVICES if other != name]
+
+    async def all_bad() -> bool:
+        device = (await asked.devices())[name]
+        good_tags: int = device["good_tags"]
+        return good_tags == 0
+
+    await works.break_down(name)
+    await until(all_bad)
+    rates = await polls_each_second(asked, others, 0.5)
+    devices = await asked.devices()
+    assert devices[name]["error"] or devices[name]["state"] in {"connected", "degraded"}, devices[name]
+    for other in others:
+        assert (devices[other]["state"], devices[other]["bad_tags"]) == ("connected", 0), (name, devices[other])
+        assert devices[other]["details"]["connects"] >= 1
+        assert rates[other] >= 0.6 / INTERVAL, (name, rates)  # 20 in a second; the machine may be busy
+    for value in devices[name]["details"]["values"]:
+        assert value["value"] is None
+        assert value["status"] >= StatusCode.BAD
+    await works.mend(name)
+    await until(lambda: asked.good(name))
+
+
+def assert_one_outage(gateway: GatewayProcess, folder: Path, name: str) -> None:
+    told = lines_about(gateway, name)
+    assert len([line for line in told if "not connected" in line]) <= 1, told
+    assert len(told) <= 3, told  # connected, not connected, connected
+    seen = statuses(folder, name)
+    assert max(seen) >= StatusCode.BAD
+    assert seen[-1] == StatusCode.GOOD
+
+
+def assert_no_complaint(gateway: GatewayProcess) -> None:
+    log = gateway.log()
+    for word in ("Traceback", "never retrieved", "never awaited", "ERROR", "ResourceWarning", "Executing <"):
+        assert word not in log, log
+
+
+async def test_only_changes_beyond_the_deadband_are_stored(folder: Path) -> None:
+    """A tag that is published on change has as many rows as it left its deadband; its neighbours have one."""
+    async with plant() as works:
+        async with run_gateway(works.write_settings(folder), python=WATCHED):
+            asked = Asked(folder)
+            await until(lambda: newest(folder).get("cpu/pressure") == (4.75, StatusCode.GOOD))
+            for value in (4.8, 5.5, 5.75, 7.0):
+                works.cpu.put("DB1.DBD4:REAL", value)
+                await asyncio.sleep(3 * INTERVAL)
+            await until(lambda: newest(folder)["cpu/pressure"] == (7.0, StatusCode.GOOD))
+            assert (await asked.devices())["cpu"]["details"]["rows_published"] == 5
+        with closing(sqlite3.connect(folder / "data" / "history.sqlite")) as database:
+            rows = database.execute(
+                "SELECT tag, value FROM history WHERE tag LIKE 'cpu/%' ORDER BY seq, row"
+            ).fetchall()
+    assert [value for tag, value in rows if tag == "cpu/pressure"] == [4.75, 5.5, 7.0]
+    assert len(rows) == 5
+
+
+async def test_a_controller_that_is_removed_leaves_no_thread_and_no_descriptor(folder: Path) -> None:
+    """A second EtherNet/IP device comes and goes through the control socket, answering, hanging and absent."""
+    async with plant() as works:
+        second = logix_target()
+        await second.start()
+        try:
+            async with run_gateway(works.write_settings(folder), python=WATCHED) as gateway:
+                await comes_and_goes(Asked(folder), gateway, second)
+                assert await gateway.stop() == 0
+            assert_no_complaint(gateway)
+        finally:
+            await second.stop()
+    last = newest(folder)
+    assert last["oven/speed"] == (None, StatusCode.BAD_OUT_OF_SERVICE)
+
+
+async def comes_and_goes(asked: Asked, gateway: GatewayProcess, second: Any) -> None:
+    await until(lambda: asked.good(*DEVICES))
+    table = {
+        "protocol": "ethernet-ip",
+        "host": "127.0.0.1",
+        "port": second.port,
+        "interval_ms": 50,
+        "timeout": 0.3,
+        "tags": [{"name": "speed", "address": "Speed:REAL"}, {"name": "motor", "address": "Motor"}],
+    }
+    await asked.call("devices.add", {"name": "oven", "settings": table})
+    await until(lambda: asked.good("oven"))
+    await asked.call("devices.remove", {"name": "oven"})
+    await asyncio.sleep(0.3)
+    process = psutil.Process(gateway.process.pid)
+    # Measured after a first one, so that what is made once for all is there.
+    threads, descriptors = process.num_threads(), process.num_fds()
+    for trouble in ("none", "hanging", "absent"):
+        await asked.call("devices.add", {"name": "oven", "settings": table})
+        if trouble == "absent":
+            await until(lambda: is_backing_off(asked))
+        else:
+            await until(lambda: asked.good("oven"))
+            assert process.num_threads() == threads + 1
+        if trouble == "hanging":
+            second.faults = CipFaultPlan.always(CipFault.HANG)
+            await asyncio.sleep(0.2)
+        await asked.call("devices.remove", {"name": "oven"})
+        await until(lambda: process.num_threads() <= threads and process.num_fds() <= descriptors, timeout=3)
+        if trouble == "hanging":
+            second.faults = None
+            await second.stop()
+    assert set(await asked.devices()) == set(DEVICES)
+    assert second.clients == 0
+
+
+async def is_backing_off(asked: Asked) -> bool:
+    state: str = (await asked.devices())["oven"]["state"]
+    return state == "backoff"
