@@ -6,12 +6,16 @@ In: readings. Out: stand-ins for those that failed, with the time at which they 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
 from bifrost.plc.datatypes import Tag
 
 __all__ = ["LastUsable", "StandIn"]
+
+_WHOLES = 64
+"""Sets of tags whose latest values are kept together."""
 
 _OUT_OF_REACH = frozenset(
     {
@@ -27,18 +31,33 @@ StandIn = tuple[list[Value], int]
 """The values of a tag and their source time, ns since 1970, UTC."""
 
 
+class _Whole(NamedTuple):
+    """A read of which every value was good."""
+
+    tags: Sequence[Tag]
+    slots: Sequence[int]
+    values: list[Value]
+    source_ns: int
+    at: float
+    max_age: float | None
+
+
 class LastUsable:
     """Keeps what was good.
+
+    A read without trouble costs one copy of its values, however many tags it has; they are taken apart only when
+    something is out of reach.
 
     Args:
         room: tags whose values are kept; the oldest go first.
     """
 
-    __slots__ = ("_kept", "_room")
+    __slots__ = ("_kept", "_room", "_wholes")
 
     def __init__(self, room: int = 65_536) -> None:
         # By tag, not by name: another address of the same name is another value.
         self._kept: dict[Tag, tuple[list[Value], int, float]] = {}
+        self._wholes: dict[int, _Whole] = {}
         self._room = room
 
     def note(
@@ -66,17 +85,25 @@ class LastUsable:
         Returns:
             For the first slot of each tag that has one: the values that stand in.
         """
+        if status is None:
+            # Taken out first: the latest stands last. Its tags are held by it, so their identity is theirs alone.
+            before = self._wholes.pop(id(tags), None)
+            if before is not None and max_age is None:
+                max_age = before.max_age  # another reader of the same tags asked for an age
+            self._wholes[id(tags)] = _Whole(tags, slots, list(values), source_ns, now, max_age)
+            if len(self._wholes) > _WHOLES:
+                self._take_apart()
+            return {}
+        self._take_apart()
         found: dict[int, StandIn] = {}
         for tag, slot in zip(tags, slots, strict=True):
             allowed = max_age if tag.max_age is None else tag.max_age
             if allowed is None:
                 continue
             stop = slot + tag.count
-            worst = 0 if status is None else max(status[slot:stop])
+            worst = max(status[slot:stop])
             if worst < StatusCode.BAD:
-                if len(self._kept) >= self._room and tag not in self._kept:
-                    del self._kept[next(iter(self._kept))]
-                self._kept[tag] = (list(values[slot:stop]), source_ns, now)
+                self._keep(tag, list(values[slot:stop]), source_ns, now)
             elif worst not in _OUT_OF_REACH:
                 self._kept.pop(tag, None)
             elif (kept := self._kept.get(tag)) is not None:
@@ -84,3 +111,15 @@ class LastUsable:
                 if now - at <= allowed:
                     found[slot] = (last, last_ns)
         return found
+
+    def _take_apart(self) -> None:
+        for whole in self._wholes.values():
+            for tag, slot in zip(whole.tags, whole.slots, strict=True):
+                if whole.max_age is not None or tag.max_age is not None:
+                    self._keep(tag, whole.values[slot : slot + tag.count], whole.source_ns, whole.at)
+        self._wholes.clear()
+
+    def _keep(self, tag: Tag, values: list[Value], source_ns: int, at: float) -> None:
+        if len(self._kept) >= self._room and tag not in self._kept:
+            del self._kept[next(iter(self._kept))]
+        self._kept[tag] = (values, source_ns, at)

@@ -47,6 +47,22 @@ def test_what_is_kept_has_an_end() -> None:
     assert note(last, Tag("t901", "HR901"), None, GONE) == {0: ([901], 7)}
 
 
+def test_the_latest_of_all_reads_stands_in() -> None:
+    """Whichever set of tags it was read with, and whether another reader of the set asked for an age."""
+    last = LastUsable()
+    one, two = Tag("a", "HR1"), Tag("b", "HR2[2]", max_age=5.0)
+    both = (one, two)
+    last.note(both, [0, 1], [1, 2, 3], None, source_ns=1, now=0.0, max_age=60.0)
+    last.note((one,), [0], [4], None, source_ns=2, now=1.0, max_age=60.0)
+    last.note(both, [0, 1], [5, 6, 7], None, source_ns=3, now=2.0, max_age=None)
+    gone = [GONE] * 3
+    nothing = [None] * 3
+    assert last.note(both, [0, 1], nothing, gone, source_ns=9, now=3.0, max_age=60.0) == {0: ([5], 3), 1: ([6, 7], 3)}
+    last.note((one,), [0], [8], None, source_ns=4, now=4.0, max_age=60.0)
+    assert last.note(both, [0, 1], nothing, gone, source_ns=9, now=5.0, max_age=60.0) == {0: ([8], 4), 1: ([6, 7], 3)}
+    assert last.note(both, [0, 1], nothing, gone, source_ns=9, now=8.0, max_age=None) == {}
+
+
 class Wide(MemoryDriver):
     """Says that its integers may need 64 bits without a sign."""
 
