@@ -7,7 +7,6 @@ Obeys: V1.1b3 sections 6 and 7; MODBUS over Serial Line V1.02 section 2.2 (unit 
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Mapping
 
@@ -26,7 +25,7 @@ from bifrost.plc.sim.bank import RegisterBank
 from bifrost.plc.sim.faults import FaultPlan, Injection
 from bifrost.plc.sim.framing import Framing
 from bifrost.plc.sim.identification import Identification
-from bifrost.plc.sim.session import Session
+from bifrost.plc.sim.simulated_device import SimulatedDevice
 
 __all__ = ["ModbusDevice", "ServerCounters"]
 
@@ -59,7 +58,7 @@ class ServerCounters:
     broken: int = 0
 
 
-class ModbusDevice:
+class ModbusDevice(SimulatedDevice):
     """What all servers have in common: units with their banks, a fault plan, counters, the links that are open.
 
     Attributes:
@@ -80,6 +79,7 @@ class ModbusDevice:
         identification: Mapping[int, str | bytes] | None = None,
         broadcast: bool | None = None,
         max_clients: int | None = None,
+        silent_when_full: bool = False,
     ) -> None:
         units = dict(banks) if isinstance(banks, Mapping) else {}
         if isinstance(banks, Mapping) and not units:
@@ -90,13 +90,10 @@ class ModbusDevice:
         self._any_unit = None if isinstance(banks, Mapping) else banks
         self._identification = None if identification is None else Identification(identification)
         self._broadcast = framing.has_crc if broadcast is None else broadcast
-        self._sessions: set[Session] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._max_clients = max_clients
         self.framing = framing
         self.faults = faults
         self.counters = ServerCounters()
+        super().__init__(self.counters, max_clients=max_clients, silent_when_full=silent_when_full)
 
     def bank(self, unit: int) -> RegisterBank:
         """The bank that answers for a unit.
@@ -108,32 +105,6 @@ class ModbusDevice:
         if bank is None:
             raise ConfigError(f"there is no unit {unit}")
         return bank
-
-    def drop_clients(self, *, reset: bool = True) -> None:
-        """End every link at once, by RST or by FIN where there is such a thing."""
-        for session in list(self._sessions):
-            session.drop(reset=reset)
-
-    @property
-    def clients(self) -> int:
-        """Links that are open now."""
-        return len(self._sessions)
-
-    def opened(self, session: Session) -> bool:
-        """Take a new link, or say no."""
-        self.counters.connections += 1
-        self._sessions.add(session)
-        self._idle.clear()
-        if self._max_clients is not None and len(self._sessions) > self._max_clients:
-            self.counters.turned_away += 1
-            return False
-        return True
-
-    def closed(self, session: Session) -> None:
-        """Forget a link that ended."""
-        self._sessions.discard(session)
-        if not self._sessions:
-            self._idle.set()
 
     def broke(self) -> None:
         """Count a link whose bytes were no Modbus."""

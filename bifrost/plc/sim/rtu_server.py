@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from bifrost.errors import LinkTimeout
 from bifrost.plc.modbus.serial_port import SerialLine, open_serial_port
@@ -20,11 +19,12 @@ from bifrost.plc.sim.device import ModbusDevice
 from bifrost.plc.sim.faults import FaultPlan
 from bifrost.plc.sim.framing import Framing
 from bifrost.plc.sim.session import Session
+from bifrost.plc.sim.simulated_device import SwitchedDevice
 
 __all__ = ["ModbusRtuServer"]
 
 
-class ModbusRtuServer(ModbusDevice):
+class ModbusRtuServer(ModbusDevice, SwitchedDevice):
     """A device, or several on one bus, that serves Modbus RTU.
 
     Use it as ``async with``, or call `start` and `stop`.
@@ -96,12 +96,3 @@ class ModbusRtuServer(ModbusDevice):
                 await self._idle.wait()
         except TimeoutError as exc:
             raise LinkTimeout(f"the line was still held after {timeout:g} s") from exc
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from bifrost.errors import ConfigError, LinkTimeout
+from bifrost.errors import ConfigError
 from bifrost.plc.sim.bank import RegisterBank
 from bifrost.plc.sim.device import ModbusDevice, ServerCounters
 from bifrost.plc.sim.faults import FaultPlan
 from bifrost.plc.sim.framing import Framing
 from bifrost.plc.sim.session import Session
+from bifrost.plc.sim.simulated_device import TcpDevice
 
 __all__ = ["ModbusTcpServer", "ServerCounters"]
 
 _FRAMINGS = {"mbap": Framing.TCP, "rtu": Framing.RTU_OVER_TCP}
 
 
-class ModbusTcpServer(ModbusDevice):
+class ModbusTcpServer(ModbusDevice, TcpDevice):
     """A device, or several behind one gateway address, that serves Modbus TCP, or RTU over TCP.
 
     Use it as ``async with``, or call `start` and `stop`; a stopped server can be started again and keeps its port.
@@ -68,54 +68,10 @@ class ModbusTcpServer(ModbusDevice):
             identification=identification,
             broadcast=broadcast,
             max_clients=max_clients,
+            silent_when_full=when_full == "silence",
         )
-        self._server: asyncio.Server | None = None
-        self._silent_when_full = when_full == "silence"
         self.host = host
         self.port = port
 
-    async def start(self) -> None:
-        """Listen. Does nothing if it listens already.
-
-        Raises:
-            OSError: the port is taken or may not be used.
-        """
-        if self._server is not None:
-            return
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._session, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self, *, reset: bool = False, timeout: float = 1.0) -> None:
-        """Stop listening and end every connection, as a device does that is switched off. Idempotent.
-
-        Args:
-            reset: end the connections by RST instead of FIN.
-            timeout: seconds until the connections must be gone.
-
-        Raises:
-            LinkTimeout: a connection was still open at the deadline.
-        """
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        self.drop_clients(reset=reset)
-        try:
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-                await server.wait_closed()
-        except TimeoutError as exc:
-            raise LinkTimeout(f"{len(self._sessions)} connections still open after {timeout:g} s") from exc
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    def _session(self) -> Session:
-        return Session(self, self.framing, silent=self._silent_when_full)
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(lambda: Session(self, self.framing), self.host, self.port)

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from bifrost.errors import LinkTimeout
 
-__all__ = ["DeviceLink", "LinkCounters", "SimulatedDevice", "TcpDevice"]
+__all__ = ["DeviceLink", "LinkCounters", "SimulatedDevice", "SwitchedDevice", "TcpDevice"]
 
 
 class LinkCounters(Protocol):
@@ -39,7 +39,7 @@ class DeviceLink(Protocol):
         ...
 
 
-class SimulatedDevice(abc.ABC):
+class SimulatedDevice:
     """A device with links, each known from `opened` to `closed`.
 
     Args:
@@ -57,23 +57,6 @@ class SimulatedDevice(abc.ABC):
         self._link_counters = counters
         self._max_clients = max_clients
         self._silent_when_full = silent_when_full
-
-    @abc.abstractmethod
-    async def start(self) -> None:
-        """Listen. Does nothing if it listens already."""
-
-    @abc.abstractmethod
-    async def stop(self) -> None:
-        """Stop listening and end every link. Idempotent."""
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     def drop_clients(self, *, reset: bool = True) -> None:
         """End every link at once, by RST or by FIN where there is such a thing, and go on listening."""
@@ -105,7 +88,28 @@ class SimulatedDevice(abc.ABC):
             self._idle.set()
 
 
-class TcpDevice(SimulatedDevice):
+class SwitchedDevice(SimulatedDevice, abc.ABC):
+    """A device that is switched on and off, best as ``async with``."""
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Listen. Does nothing if it listens already."""
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Stop listening and end every link. Idempotent."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+class TcpDevice(SwitchedDevice):
     """A device on a TCP port; stopped, it can be started again and keeps its port.
 
     Attributes:
