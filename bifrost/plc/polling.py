@@ -16,6 +16,8 @@ __all__ = ["BadRowGate", "RecordCounter", "stagger"]
 _BAD = int(StatusCode.BAD)
 """The top bit of a status code says BAD, whatever stands below it; OPC 10000-4 section 7.39."""
 
+_STALE = int(StatusCode.UNCERTAIN_LAST_USABLE_VALUE)
+
 
 def stagger(name: str, interval: float) -> float:
     """Choose the moment within `interval` at which a device's polls begin; the same name gives the same moment.
@@ -33,7 +35,8 @@ def stagger(name: str, interval: float) -> float:
 class BadRowGate:
     """Lets a bad row through when its status is news, and again every `repeat` seconds; other rows always.
 
-    So an outage is seen at once, whoever listens later learns of it, and a long one fills no buffer.
+    A last value that stands in counts as bad: it is the same old one in each poll. So an outage is seen at once,
+    whoever listens later learns of it, and a long one fills no buffer.
 
     Args:
         rows: how many rows a poll has.
@@ -73,7 +76,7 @@ class BadRowGate:
         self._troubled = True
         chosen: list[int] = []
         for at, code in enumerate(status):
-            if code >= _BAD:
+            if code >= _BAD or code == _STALE:
                 if code == self._status[at] and now < self._next[at]:
                     continue
                 self._next[at] = now + self._repeat

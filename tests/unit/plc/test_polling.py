@@ -9,7 +9,7 @@ from bifrost.errors import ConfigError
 from bifrost.plc.polling import BadRowGate, RecordCounter, stagger
 
 GOOD, TIMEOUT, GONE = int(StatusCode.GOOD), int(StatusCode.BAD_TIMEOUT), int(StatusCode.BAD_NOT_CONNECTED)
-DOUBTFUL = int(StatusCode.UNCERTAIN_LAST_USABLE_VALUE)
+DOUBTFUL = int(StatusCode.UNCERTAIN)
 
 
 @given(st.text(), st.floats(0.001, 1e5))
@@ -43,6 +43,17 @@ def test_a_bad_row_passes_as_news_and_then_at_the_slow_repeat() -> None:
     assert gate.open_for([GOOD, TIMEOUT], 10.0) is None
     assert gate.open_for([TIMEOUT, TIMEOUT], 11.0) == [0]
     assert gate.open_for([TIMEOUT, TIMEOUT], 12.0) == []
+
+
+def test_a_value_that_stands_in_is_told_as_seldom_as_a_bad_one() -> None:
+    """It is the same old value in each poll; another uncertain value is a new one."""
+    gate = BadRowGate(2, repeat=10.0)
+    last, uncertain = int(StatusCode.UNCERTAIN_LAST_USABLE_VALUE), int(StatusCode.UNCERTAIN)
+    assert gate.open_for([last, uncertain], 0.0) is None
+    assert gate.open_for([last, uncertain], 1.0) == [1]
+    assert gate.open_for([last, uncertain], 9.9) == [1]
+    assert gate.open_for([last, uncertain], 10.0) is None
+    assert gate.open_for([GONE, uncertain], 11.0) is None
 
 
 def test_another_reason_is_news() -> None:
