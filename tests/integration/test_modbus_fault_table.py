@@ -105,7 +105,8 @@ async def test_an_exception_with_a_byte_too_many_is_still_an_exception(server: M
 @pytest.mark.parametrize("seed", range(4))
 async def test_under_faults_at_random_no_value_is_ever_wrong(server: ModbusTcpServer, seed: int) -> None:
     """GOOD means the right value, BAD means none; and in the end all is well."""
-    kinds = tuple(GOOD - {Fault.VALUE_EDGE} | LATE - {Fault.SILENCE} | MALFORMED | REFUSED | ENDING | PIPELINED)
+    # Not refusals: an address that was refused once is remembered, and rightly not asked for again.
+    kinds = tuple(fault for fault in ON_TCP if fault not in {Fault.VALUE_EDGE, Fault.SILENCE, *REFUSED})
     tags = [Tag(f"t{at}", f"HR{1 + 10 * at}") for at in range(8)]
     for at in range(8):
         server.bank(1).put(Area.HOLDING, 10 * at, at)
@@ -121,9 +122,10 @@ async def test_under_faults_at_random_no_value_is_ever_wrong(server: ModbusTcpSe
                 assert reading.value == (at if reading.status == StatusCode.GOOD else None)
             await plc.wait_connected(timeout=3.0)
         server.faults = None
-        while not (readings := await plc.read_tags(tags)).ok:
-            await plc.wait_connected(timeout=3.0)
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(5.0):
+            while not (readings := await plc.read_tags(tags)).ok:
+                await plc.wait_connected(timeout=3.0)
+                await asyncio.sleep(0.005)
         assert list(readings.values_dict().values()) == list(range(8))
 
 
