@@ -9,52 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from bifrost.plc.sim.actions import Action, Drop, Hold, Pause, Send, Silence, single_bytes
 from bifrost.plc.sim.faults import EDGES, Fault, Injection
 from bifrost.plc.sim.framing import Frame, Framing
 
-__all__ = ["Action", "Drop", "Hold", "Pause", "Send", "Silence", "disturb"]
+__all__ = ["disturb"]
 
-_NO_PAUSE = 0.0
 _HUGE = 255  # one beyond the largest length that an MBAP header may say
 _HOLD = 0.05  # seconds that an answer waits for a next one, unless the injection says more
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Send:
-    """Hand these bytes to the connection in one write."""
-
-    frame: bytes
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait before the next action; later requests of the connection wait too."""
-
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Drop:
-    """End the connection: orderly (FIN) or by a reset (RST)."""
-
-    reset: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Silence:
-    """Answer nothing more on this connection, and keep it open."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hold:
-    """Keep these bytes until the next answer leaves, `seconds` at most; then in one write with it, or after it."""
-
-    frame: bytes
-    seconds: float
-    joined: bool
-
-
-Action = Send | Pause | Drop | Silence | Hold
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,13 +88,6 @@ def _flipped(frame: bytes) -> bytes:
     return frame[:middle] + bytes([frame[middle] ^ 0x10]) + frame[middle + 1 :]
 
 
-def _single_bytes(frame: bytes, seconds: float) -> list[Action]:
-    actions: list[Action] = []
-    for at in range(len(frame)):
-        actions += [Pause(seconds), Send(frame[at : at + 1])]
-    return actions[1:]
-
-
 def _truncated(how: Injection, answer: _Answer) -> list[Action]:
     start: list[Action] = [Send(answer.frame[: min(how.cut, len(answer.frame) - 1)])]
     return [*start, Drop(reset=False)] if answer.parts.framing.has_connection else start
@@ -175,13 +130,12 @@ _DISTURBANCES: dict[Fault, Callable[[Injection, _Answer], list[Action]]] = {
     Fault.ECHO: lambda _how, answer: [Send(answer.request + answer.frame)],
     Fault.ECHO_ONLY: lambda _how, answer: [Send(answer.request)],
     Fault.GAP: _gap,
-    Fault.SLOW_BYTES: lambda how, answer: _single_bytes(answer.frame, how.seconds),
+    Fault.SLOW_BYTES: lambda how, answer: single_bytes(answer.frame, how.seconds),
     Fault.FIN: lambda _how, _answer: [Drop(reset=False)],
     Fault.RST: lambda _how, _answer: [Drop(reset=True)],
     Fault.SILENCE: lambda _how, _answer: [Silence()],
     Fault.DUPLICATE: lambda _how, answer: [Send(answer.frame), Send(answer.frame)],
-    # A pause of nothing still lets the loop hand each byte to the kernel by itself.
-    Fault.SPLIT: lambda _how, answer: _single_bytes(answer.frame, _NO_PAUSE),
+    Fault.SPLIT: lambda _how, answer: single_bytes(answer.frame),
     Fault.COALESCE: lambda _how, answer: [Send(_foreign(answer) + answer.frame)],
     Fault.REORDER: lambda how, answer: _held(how, answer, joined=False),
     Fault.JOIN: lambda how, answer: _held(how, answer, joined=True),

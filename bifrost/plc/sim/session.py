@@ -12,7 +12,8 @@ from typing import Protocol
 
 from bifrost._native import ModbusFramer, RtuRequestFramer, modbus_frame, modbus_rtu_frame
 from bifrost.errors import ProtocolError
-from bifrost.plc.sim.disturbance import Send, disturb
+from bifrost.plc.sim.actions import Send
+from bifrost.plc.sim.disturbance import disturb
 from bifrost.plc.sim.faults import Fault, Injection
 from bifrost.plc.sim.framing import Frame, Framing
 from bifrost.plc.sim.simulated_link import LinkOwner, SimulatedLink

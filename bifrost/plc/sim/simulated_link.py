@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence
+from bifrost.plc.sim.actions import Action, Drop, Hold, Pause, Send, Silence
 
 __all__ = ["LinkOwner", "SimulatedLink", "end_transport"]
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from bifrost.errors import ConfigError
+from bifrost.plc.sim.actions import Action, Drop, Pause, Send, Silence, single_bytes
 from bifrost.plc.sim.cip.encapsulation import HEADER_BYTES, Command, Status
 from bifrost.plc.sim.cip.replies import Reply
 from bifrost.plc.sim.cip.router import Tampering
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
 
 __all__ = ["CipFault", "CipFaultPlan", "CipInjection", "disturb"]
 
@@ -260,13 +260,6 @@ def _invalid_session(frame: bytes) -> bytes:
     return head + frame[12:HEADER_BYTES]
 
 
-def _single_bytes(frame: bytes, seconds: float) -> list[Action]:
-    actions: list[Action] = []
-    for at in range(len(frame)):
-        actions += [Pause(seconds), Send(frame[at : at + 1])]
-    return actions[1:]
-
-
 def _begun(how: CipInjection, frame: bytes) -> Send:
     return Send(frame[: min(how.cut, len(frame) - 1)])
 
@@ -279,9 +272,8 @@ _DISTURBANCES: dict[CipFault, Callable[[CipInjection, bytes], list[Action]]] = {
     CipFault.FIN: lambda _how, _frame: [Drop(reset=False)],
     CipFault.RST: lambda _how, _frame: [Drop(reset=True)],
     CipFault.SILENCE: lambda _how, _frame: [Silence()],
-    # A pause of nothing still lets the loop hand each byte to the kernel by itself.
-    CipFault.SPLIT: lambda _how, frame: _single_bytes(frame, 0.0),
-    CipFault.SLOW_BYTES: lambda how, frame: _single_bytes(frame, how.seconds),
+    CipFault.SPLIT: lambda _how, frame: single_bytes(frame),
+    CipFault.SLOW_BYTES: lambda how, frame: single_bytes(frame, how.seconds),
     CipFault.COALESCE: lambda _how, frame: [Send(_foreign(frame) + frame)],
     CipFault.DUPLICATE: lambda _how, frame: [Send(frame), Send(frame)],
     CipFault.GARBAGE: lambda how, frame: [Send(how.noise or bytes(byte ^ 0xFF for byte in frame))],

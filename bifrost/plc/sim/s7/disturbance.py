@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bifrost.errors import ConfigError
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
+from bifrost.plc.sim.actions import Action, Drop, Pause, Send, Silence, single_bytes
 from bifrost.plc.sim.faults import Fault, Injection
 
 __all__ = ["S7_FAULTS", "disturb_s7"]
 
 _REFERENCE = 11
 _FUNCTION = 19
-_NO_PAUSE = 0.0
 
 
 def disturb_s7(injection: Injection | None, frame: bytes) -> list[Action]:
@@ -48,13 +47,6 @@ def _shortened(frame: bytes) -> bytes:
     return frame[:2] + (len(frame) - 1).to_bytes(2) + frame[4:-1]
 
 
-def _single_bytes(frame: bytes, seconds: float) -> list[Action]:
-    actions: list[Action] = []
-    for at in range(len(frame)):
-        actions += [Pause(seconds), Send(frame[at : at + 1])]
-    return actions[1:]
-
-
 _DISTURBANCES: dict[Fault, Callable[[Injection, bytes], list[Action]]] = {
     Fault.DROP: lambda _how, _frame: [],
     Fault.DELAY: lambda how, frame: [Pause(how.seconds), Send(frame)],
@@ -69,13 +61,12 @@ _DISTURBANCES: dict[Fault, Callable[[Injection, bytes], list[Action]]] = {
     Fault.GARBAGE: lambda how, frame: [Send(how.noise or bytes(byte ^ 0xFF for byte in frame))],
     Fault.BAD_PROTOCOL_ID: lambda _how, frame: [Send(b"\x09" + frame[1:])],
     Fault.LENGTH_ZERO: lambda _how, frame: [Send(frame[:2] + b"\0\0" + frame[4:])],
-    Fault.SLOW_BYTES: lambda how, frame: _single_bytes(frame, how.seconds),
+    Fault.SLOW_BYTES: lambda how, frame: single_bytes(frame, how.seconds),
     Fault.FIN: lambda _how, _frame: [Drop(reset=False)],
     Fault.RST: lambda _how, _frame: [Drop(reset=True)],
     Fault.SILENCE: lambda _how, _frame: [Silence()],
     Fault.DUPLICATE: lambda _how, frame: [Send(frame + frame)],
-    # A pause of nothing still lets the loop hand each byte to the kernel by itself.
-    Fault.SPLIT: lambda _how, frame: _single_bytes(frame, _NO_PAUSE),
+    Fault.SPLIT: lambda _how, frame: single_bytes(frame),
     Fault.COALESCE: lambda _how, frame: [Send(_stale(frame) + frame)],
 }
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bifrost.errors import ProtocolError
 from bifrost.plc.s7.pdu import OK, READ_VAR, open_answer, read_results
-from bifrost.plc.sim.disturbance import Drop, Pause, Send, Silence
+from bifrost.plc.sim.actions import Drop, Pause, Send, Silence
 from bifrost.plc.sim.faults import Fault, Injection
 from bifrost.plc.sim.s7.disturbance import disturb_s7
 from bifrost.plc.sim.s7.memory import S7Memory, S7WriteRecord

@@ -16,7 +16,8 @@ from bifrost._native import (
     modbus_write_request,
 )
 from bifrost.errors import ConfigError, ProtocolError
-from bifrost.plc.sim.disturbance import Action, Drop, Hold, Pause, Send, Silence, disturb
+from bifrost.plc.sim.actions import Action, Drop, Hold, Pause, Send, Silence
+from bifrost.plc.sim.disturbance import disturb
 from bifrost.plc.sim.faults import Fault, FaultPlan, Injection
 from bifrost.plc.sim.framing import Frame, Framing
 

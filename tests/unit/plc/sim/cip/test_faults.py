@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bifrost.errors import ConfigError
+from bifrost.plc.sim.actions import Action, Drop, Pause, Send, Silence
 from bifrost.plc.sim.cip import CipFault, CipFaultPlan, CipInjection
 from bifrost.plc.sim.cip.encapsulation import Frame, Item, decode_items, encode_items
 from bifrost.plc.sim.cip.faults import disturb
-from bifrost.plc.sim.disturbance import Action, Drop, Pause, Send, Silence
 
 CONNECTED = Frame(
     0x70,
