@@ -97,7 +97,9 @@ class PLCConnection:
             backoff=(settings.backoff_min, settings.backoff_max),
         )
         source_time = SourceTime(settings.source_time, settings.source_time_unit)
-        self._reader = Reader(self._keeper, self._clock, source_time, timeout=settings.timeout)
+        self._reader = Reader(
+            self._keeper, self._clock, source_time, timeout=settings.timeout, overall=settings.overall_timeout
+        )
         self._writer = Writer(self._keeper, self._plans, planner, self._reader, timeout=settings.timeout)
         self._subscriptions: set[Subscription] = set()
         self._tickers: WeakSet[Ticker] = WeakSet()

@@ -5,10 +5,12 @@ In: prepared reads. Out: `Reading`s. Not here: drivers, reconnecting, who asks.
 
 from __future__ import annotations
 
+import asyncio
+
 from bifrost.core.clock import Clock
 from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
-from bifrost.errors import BifrostError, NotConnected
+from bifrost.errors import BifrostError, LinkError, LinkTimeout, NotConnected
 from bifrost.plc.drivers.base import Driver, Readings
 from bifrost.plc.last_usable import LastUsable
 from bifrost.plc.prepared import PreparedRead
@@ -30,14 +32,17 @@ class Reader:
         reads: reads that reached the device.
     """
 
-    __slots__ = ("_clock", "_keeper", "_last", "_source_time", "_timeout", "reads")
+    __slots__ = ("_clock", "_keeper", "_last", "_overall", "_source_time", "_timeout", "reads")
 
-    def __init__(self, keeper: LinkKeeper, clock: Clock, source_time: SourceTime, *, timeout: float) -> None:
+    def __init__(
+        self, keeper: LinkKeeper, clock: Clock, source_time: SourceTime, *, timeout: float, overall: float | None = None
+    ) -> None:
         self.reads = 0
         self._keeper = keeper
         self._clock = clock
         self._source_time = source_time
         self._timeout = timeout
+        self._overall = overall
         self._last = LastUsable()
 
     async def read(self, prepared: PreparedRead, max_age: float | None = None) -> Reading:
@@ -49,11 +54,16 @@ class Reader:
         """
         driver = self._keeper.driver
         if driver is None:
-            return self._lost(prepared, self._keeper.down(), max_age)
+            return self._out_of_reach(prepared, StatusCode.BAD_NOT_CONNECTED, self._keeper.down(), max_age)
         try:
-            readings = await driver.read(prepared.plan, timeout=self._timeout)
+            if self._overall is None:
+                readings = await driver.read(prepared.plan, timeout=self._timeout)
+            else:
+                readings = await self._read_in_time(driver, prepared, self._overall)
         except NotConnected as error:
-            return self._lost(prepared, error, max_age)
+            return self._out_of_reach(prepared, StatusCode.BAD_NOT_CONNECTED, error, max_age)
+        except LinkTimeout as error:
+            return self._out_of_reach(prepared, StatusCode.BAD_TIMEOUT, error, max_age)
         reading = self._take(prepared, readings, driver)
         if max_age is not None or prepared.ages:
             self._stand_in(prepared, reading, max_age)
@@ -64,7 +74,21 @@ class Reader:
         driver = self._keeper.driver
         if driver is None:
             raise self._keeper.down()
-        return self._take(prepared, await driver.read(prepared.plan, timeout=self._timeout), driver)
+        if self._overall is None:
+            readings = await driver.read(prepared.plan, timeout=self._timeout)
+        else:
+            readings = await self._read_in_time(driver, prepared, self._overall)
+        return self._take(prepared, readings, driver)
+
+    async def _read_in_time(self, driver: Driver, prepared: PreparedRead, overall: float) -> Readings:
+        deadline = asyncio.timeout(overall)
+        try:
+            async with deadline:
+                return await driver.read(prepared.plan, timeout=self._timeout)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise LinkTimeout(f"the read took longer than overall_timeout, {overall:g} s") from None
 
     def _take(self, prepared: PreparedRead, readings: Readings, driver: Driver) -> Reading:
         self.reads += 1
@@ -86,9 +110,11 @@ class Reader:
             raw=raw,
         )
 
-    def _lost(self, prepared: PreparedRead, error: NotConnected, max_age: float | None) -> Reading:
+    def _out_of_reach(
+        self, prepared: PreparedRead, status: StatusCode, error: LinkError, max_age: float | None
+    ) -> Reading:
         now_ns = self._clock.time_ns()
-        reading = Reading.all_bad(prepared.plan.total, StatusCode.BAD_NOT_CONNECTED, error, now_ns)
+        reading = Reading.all_bad(prepared.plan.total, status, error, now_ns)
         if max_age is not None or prepared.ages:
             self._stand_in(prepared, reading, max_age)
         return reading

@@ -92,6 +92,8 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
         protocol: name of the protocol.
         timeout: seconds from a request to its answer, 0.01 to 60; default 1.
         connect_timeout: seconds for the link to come up, 0.01 to 60; default 3.
+        overall_timeout: seconds for a whole read, all its requests together, 0.01 to 600; then every tag of it is
+            BAD_TIMEOUT. Default: none, each request has its own deadline.
         backoff_min: seconds before the first attempt to connect again; default 0.1. Doubles with each failure.
         backoff_max: most seconds between two attempts; default 30.
         interval_ms: milliseconds between two polls, 1 to 86,400,000; default 1000.
@@ -108,6 +110,7 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     protocol: str = ProtocolType.MODBUS_TCP.value
     timeout: float = 1.0
     connect_timeout: float = 3.0
+    overall_timeout: float | None = None
     backoff_min: float = 0.1
     backoff_max: float = 30.0
     interval_ms: float = 1000.0
@@ -148,6 +151,9 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, key)
             if not low <= value <= high:
                 yield Problem((key,), f"expected {key} from {low:g} to {high:g}, got {value:g}")
+        if self.overall_timeout is not None and not 0.01 <= self.overall_timeout <= 600:
+            text = f"expected overall_timeout from 0.01 to 600, got {self.overall_timeout:g}"
+            yield Problem(("overall_timeout",), text)
         if self.report_interval is not None and not 0.001 <= self.report_interval <= 86_400:
             text = f"expected report_interval from 0.001 to 86400 seconds, got {self.report_interval:g}"
             yield Problem(("report_interval",), text)
