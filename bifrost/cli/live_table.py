@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bifrost.cli.json_values import status_name
 from bifrost.cli.output import counted, shown
@@ -50,10 +50,10 @@ def live_table(plc: PLCConnection, url: str) -> Iterator[Callable[[Snapshot], No
 
 def draw(snapshot: Snapshot, plc: PLCConnection, url: str) -> Table:
     """Lay out one snapshot: a row for each tag, the link above, the rhythm below."""
-    error = f", {escape(plc.last_error)}" if plc.state not in {"connected", "degraded"} else ""
+    error = f", {plc.last_error}" if plc.state not in {"connected", "degraded"} else ""
     started = datetime.fromtimestamp(snapshot.cycle_start_ns / 1e9, tz=UTC).astimezone()
     table = Table(
-        title=f"{escape(url)}: {plc.state.value}{error}",
+        title=Text(shown(f"{url}: {plc.state.value}{error}")),
         caption=f"{started:%H:%M:%S}, poll {snapshot.seq + 1} took {snapshot.duration * 1000:.1f} ms, "
         f"{counted(snapshot.overruns, 'overruns')}",
         title_justify="left",
@@ -65,6 +65,8 @@ def draw(snapshot: Snapshot, plc: PLCConnection, url: str) -> Table:
     table.add_column("error", overflow="ellipsis")
     for name, reading in snapshot.items():
         style = "bold" if name in snapshot.changed else ""
-        status = f"[{_STYLES[reading.quality]}]{status_name(reading.status)}[/]"
-        table.add_row(escape(name), escape(shown(reading.value)), status, escape(reading.error or ""), style=style)
+        status = Text(status_name(reading.status), _STYLES[reading.quality])
+        # As text and not as markup: a device's text may look like rich's own, such as ":warning:" or "[red]".
+        tag, value, why = (Text(shown(word)) for word in (name, reading.value, reading.error or ""))
+        table.add_row(tag, value, status, why, style=style)
     return table

@@ -162,7 +162,7 @@ def _snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
 
 def _line(snapshot: Snapshot, *, only_news: bool) -> str:
     parts = [
-        f"{name}={shown(reading.value) if reading.value is not None else status_name(reading.status)}"
+        f"{shown(name)}={shown(reading.value) if reading.value is not None else status_name(reading.status)}"
         for name, reading in snapshot.items()
         if not only_news or name in snapshot.changed
     ]

@@ -62,7 +62,7 @@ async def _read_once(options: argparse.Namespace, tags: tuple[Tag, ...]) -> int:
 def _print_table(readings: TagReadings) -> None:
     rows = [("TAG", "VALUE", "STATUS", "ERROR")]
     rows += [
-        (reading.tag, shown(reading.value), status_name(reading.status), reading.error or "")
+        (shown(reading.tag), shown(reading.value), status_name(reading.status), shown(reading.error or ""))
         for reading in readings.values()
     ]
     print_columns(rows)

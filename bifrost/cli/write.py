@@ -81,6 +81,6 @@ def _check(plc: PLCConnection, *, values: Mapping[str, object], atomic: bool) ->
 def _rows(values: Mapping[Tag, object], results: WriteResults, *, verified: bool) -> list[tuple[str, ...]]:
     good = "written and read back" if verified else "written"
     return [
-        (tag.name, shown(value), good if (error := results[tag.name]) is None else str(error))
+        (shown(tag.name), shown(value), good if (error := results[tag.name]) is None else shown(str(error)))
         for tag, value in values.items()
     ]
