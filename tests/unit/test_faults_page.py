@@ -42,9 +42,13 @@ def _methods(path: Path, name: str) -> set[str]:
     return set()
 
 
+def _table(first: str) -> list[list[str]]:
+    table = _PAGE[_PAGE.index(f"| {first} |") :].split("\n\n", maxsplit=1)[0]
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()]
+
+
 def _rows() -> list[list[str]]:
-    table = _PAGE[_PAGE.index("| fault |") :].split("\n\n", maxsplit=1)[0]
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()]
+    rows = _table("fault")
     assert rows[0] == _COLUMNS
     return rows[2:]
 
@@ -81,3 +85,11 @@ def test_every_fault_of_a_protocol_has_its_test(row: list[str]) -> None:
 def test_no_fault_is_missing() -> None:
     """The table has every way to fail that the simulators of all protocols know, and more."""
     assert len(_rows()) >= 40
+
+
+def test_every_complaint_has_its_test() -> None:
+    """What others are blamed for is said of us only with a test behind it."""
+    complaints = _table("complaint")[2:]
+    assert len(complaints) == 16
+    for complaint, here in complaints:
+        assert _TEST.search(here), complaint
