@@ -15,6 +15,9 @@ __all__ = ["OnSnapshot", "Subscription"]
 OnSnapshot = Callable[[Snapshot], Awaitable[None] | None]
 
 
+_GOES_ON = "a subscriber's function failed; the subscription goes on"
+
+
 class Subscription:
     """Runs until `cancel`, or until its connection is closed; leaving an ``async with`` cancels it, too."""
 
@@ -26,7 +29,8 @@ class Subscription:
         self._cancelled = False
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="bifrost-plc-subscription")
-        self._task.add_done_callback(lambda _: on_end(self))
+        self._task.add_done_callback(self._ended)
+        self._on_end = on_end
 
     @property
     def active(self) -> bool:
@@ -65,11 +69,15 @@ class Subscription:
         except asyncio.CancelledError as error:
             if self._task.cancelling():
                 raise
-            self._report(error)  # of something that the function awaited; the subscription itself was not cancelled
+            self._report(_GOES_ON, error)  # of what the function awaited; the subscription itself was not cancelled
         except Exception as error:  # noqa: BLE001 - it is the user's: reported, and the next change still comes
-            self._report(error)
+            self._report(_GOES_ON, error)
 
-    def _report(self, error: BaseException) -> None:
-        self._loop.call_exception_handler(
-            {"message": "a subscriber's function failed; the subscription goes on", "exception": error}
-        )
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # At once: nobody awaits the task, and whoever keeps the subscription would never hear of it.
+            self._report("a subscription ended; there will be no more calls", error)
+        self._on_end(self)
+
+    def _report(self, message: str, error: BaseException) -> None:
+        self._loop.call_exception_handler({"message": message, "exception": error})

@@ -196,3 +196,18 @@ async def test_a_poll_that_is_dropped_ends(clock: VirtualClock) -> None:
         gc.collect()
         await asyncio.sleep(0.05)
         assert asyncio.all_tasks() == before
+
+
+async def test_a_subscription_that_cannot_begin_is_told(clock: VirtualClock) -> None:
+    """Also to whoever keeps it: a connection that was never started brings nothing."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    plc = connection(Machine({"a": 1}), clock)
+    subscription = plc.subscribe(None, lambda _: None, interval_ms=10.0)
+    await subscription.wait_ended()
+    await asyncio.sleep(0)
+    assert [str(context["exception"]) for context in reported] == [
+        "the connection was not started; use it as 'async with', or call start()"
+    ]
+    assert "no more calls" in reported[0]["message"]
+    assert not subscription.active
