@@ -45,11 +45,18 @@ def _run(options: argparse.Namespace) -> int:
     from bifrost.gateway.settings_file import read_settings
 
     settings = read_settings(options.file)
-    logging.basicConfig(
-        stream=sys.stderr, level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    _log_to_stderr(options.log_level.upper())
     asyncio.run(_serve(settings))
     return ExitCode.OK
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if level == "INFO":
+        # Libraries report every attempt to connect, several lines each: hundreds of devices, some of them dead, would
+        # fill a disk with that.
+        logging.getLogger().setLevel(logging.WARNING)
+        _log.setLevel(logging.INFO)
 
 
 async def _serve(settings: GatewaySettings) -> None:

@@ -11,6 +11,7 @@ from bifrost.bridge.buffering.port import WalPort
 from bifrost.bridge.buffering.records import WalStatistics
 from bifrost.bridge.statistics import UplinkStatistics
 from bifrost.bridge.uplink_actor import GetUplinkStatistics
+from bifrost.core.quality import Quality, quality_of
 from bifrost.edge.statistics import PipelineMeters
 from bifrost.errors import ActorError, ChildNotFound, WalError
 from bifrost.gateway.roster import Device, DeviceRoster
@@ -58,7 +59,7 @@ async def device_info(system: ActorSystem, device: Device) -> DeviceInfo:
     state = "stopped" if ref is None else ref.state.value
     error = ""
     if status is not None:
-        state, error = status.state, status.last_error if status.state not in {"connected", "degraded"} else ""
+        state, error = status.state, _trouble(status)
     elif ref is not None and ref.state is not ActorState.RUNNING:
         crashed = system.snapshot().find(device.path)
         error = (crashed.last_crash if crashed is not None else None) or ""
@@ -73,6 +74,14 @@ async def device_info(system: ActorSystem, device: Device) -> DeviceInfo:
         bad_tags=len(device.labels) if status is None else status.bad_tags,
         details=status,
     )
+
+
+def _trouble(status: DeviceStatus) -> str:
+    """Say why a device is not as it should be: of its link, else of the first of its values that is bad."""
+    if status.state not in {"connected", "degraded"}:
+        return status.last_error
+    bad = (value for value in status.values if quality_of(value.status) is Quality.BAD)
+    return next((f"{value.tag}: {value.error}" for value in bad), "")
 
 
 def _pipeline_info(system: ActorSystem, roster: DeviceRoster, name: str, meters: PipelineMeters) -> PipelineInfo:

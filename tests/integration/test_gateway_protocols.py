@@ -116,7 +116,7 @@ async def breaks_alone(works: Plant, asked: Asked, name: str) -> None:
     await until(all_bad)
     rates = await polls_each_second(asked, others, 0.5)
     devices = await asked.devices()
-    assert devices[name]["error"] or devices[name]["state"] in {"connected", "degraded"}, devices[name]
+    assert devices[name]["error"], devices[name]
     for other in others:
         assert (devices[other]["state"], devices[other]["bad_tags"]) == ("connected", 0), (name, devices[other])
         assert devices[other]["details"]["connects"] >= 1
@@ -138,9 +138,9 @@ def assert_one_outage(gateway: GatewayProcess, folder: Path, name: str) -> None:
 
 
 def assert_no_complaint(gateway: GatewayProcess) -> None:
-    log = gateway.log()
-    for word in ("Traceback", "never retrieved", "never awaited", "ERROR", "ResourceWarning", "Executing <"):
-        assert word not in log, log
+    # A slow step is no complaint where the machine is busy; everything else in the log is bifrost's own news.
+    lines = [line for line in gateway.log().splitlines() if "asyncio: Executing <" not in line]
+    assert [line for line in lines if " INFO bifrost" not in line and " WARNING bifrost" not in line] == []
 
 
 async def test_only_changes_beyond_the_deadband_are_stored(folder: Path) -> None:
@@ -217,3 +217,105 @@ async def comes_and_goes(asked: Asked, gateway: GatewayProcess, second: Any) -> 
 async def is_backing_off(asked: Asked) -> bool:
     state: str = (await asked.devices())["oven"]["state"]
     return state == "backoff"
+
+
+WITHOUT_EXTRAS = """
+import sys
+for name in ("pycomm3", "snap7", "serial", "pymodbus"):
+    sys.modules[name] = None
+from bifrost.cli.main import main
+raise SystemExit(main())
+"""
+
+EXTRAS = {"logix": "ethernet-ip", "cpu": "s7", "bus": "serial", "secure": "pymodbus"}
+"""Devices of `plant` that need an extra, and one that needs another engine."""
+
+
+async def test_a_missing_extra_is_told_once_and_the_others_run(folder: Path) -> None:
+    """The error of the device says what to install, its values are BAD, the log says it once; there is no crash."""
+    async with plant() as works:
+        settings = works.write_settings(folder)
+        secure = '[devices.secure]\nhost = "127.0.0.1"\nengine = "pymodbus"\ntransport = "tls"\nbackoff_max = 0.2\n'
+        tags = 'tags = [{ name = "a", address = "HR1" }]\n'
+        settings.write_text(settings.read_text() + secure + tags)
+        async with run_gateway(settings, python=("-X", "dev", "-W", "error", "-c", WITHOUT_EXTRAS)) as gateway:
+            asked = Asked(folder)
+            await until(lambda: asked.good("press", "meter"))
+            before = await asked.devices()
+            await asyncio.sleep(1.0)
+            devices = await asked.devices()
+            for name, extra in EXTRAS.items():
+                told = f"pip install 'bifrost-edge[{extra}]'"
+                assert (devices[name]["state"], devices[name]["good_tags"]) in {("backoff", 0), ("connecting", 0)}
+                assert told in devices[name]["error"]
+                assert len([line for line in lines_about(gateway, name) if told in line]) == 1
+                assert len(lines_about(gateway, name)) == 1
+                assert statuses(folder, name)[-1] == StatusCode.BAD_NOT_CONNECTED
+            assert (await asked.good("press", "meter"), set(devices)) == (True, {*DEVICES, "secure"})
+            polls = devices["press"]["details"]["polls"] - before["press"]["details"]["polls"]
+            assert polls >= 0.6 / INTERVAL
+            table = {"protocol": "s7", "host": "127.0.0.1", "tags": [{"name": "a", "address": "M0.0"}]}
+            added = await asked.call("devices.add", {"name": "oven", "settings": table})
+            assert added["tags"] == 1
+            await until(lambda: names_extra(asked, "oven", "s7"))
+            assert await gateway.stop() == 0
+        assert_no_complaint(gateway)
+
+
+async def names_extra(asked: Asked, name: str, extra: str) -> bool:
+    return f"bifrost-edge[{extra}]" in (await asked.devices())[name]["error"]
+
+
+WRONG_ADDRESSES = """\
+[devices.cpu]
+protocol = "s7"
+host = "127.0.0.1"
+tags = [
+  { name = "a", address = "DB1.DBX2.9" },
+  { name = "b", address = "40001" },
+  { name = "c" },
+]
+
+[devices.logix]
+protocol = "ethernet-ip"
+host = "127.0.0.1"
+tags = [
+  { name = "a", address = "Speed[" },
+  { name = "b", address = "DB1.DBD4" },
+  { name = "c", address = "40001" },
+]
+
+[devices.bus]
+protocol = "modbus-rtu"
+serial_port = "/dev/ttyUSB0"
+unit_id = 250
+tags = [
+  { name = "a", address = "HR0" },
+  { name = "b", address = "DB1.DBD4" },
+  { name = "c", address = "Speed" },
+]
+"""
+
+
+async def test_check_tells_line_and_right_form_of_wrong_addresses(tmp_path: Path) -> None:
+    """Each protocol shows its own forms, and says whose address it was given."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(WRONG_ADDRESSES)
+    done = await bifrost("check", path)
+    assert (done.code, done.out) == (2, "")
+    told = [line.strip().removeprefix(f"{path}:").split(": ", 2) for line in done.err.splitlines()[1:]]
+    expected = [
+        ("5", "devices.cpu.tags[0]", "bits 0 to 7"),
+        ("6", "devices.cpu.tags[1]", "'DB1.DBD4:REAL'"),
+        ("7", "devices.cpu.tags[2]", "'DB1.DBD4:REAL'"),
+        ("14", "devices.logix.tags[0]", "'Program:Main.Tag[3].Member'"),
+        ("15", "devices.logix.tags[1]", "an address of an S7"),
+        ("16", "devices.logix.tags[2]", "an address of a Modbus device"),
+        ("22", "devices.bus.unit_id", "from 1 to 247"),
+        ("24", "devices.bus.tags[0]", "the first is 'HR1'"),
+        ("25", "devices.bus.tags[1]", "an address of an S7"),
+        ("26", "devices.bus.tags[2]", "'HR1'"),
+    ]
+    assert [(line, place) for line, place, _ in told] == [(line, place) for line, place, _ in expected]
+    for (*_, text), (*_, form) in zip(told, expected, strict=True):
+        assert form in text

@@ -25,6 +25,11 @@ _DOT_UNIT = re.compile(r"(\d{1,3})\.((?:HR|IR|DI|C)_?\d{1,6}.*)", re.IGNORECASE)
 _SEPARATED = re.compile(r"(HR|IR|DI|C)[\s:#-]+(\d{1,6})(.*)", re.IGNORECASE)
 _SHORT_X = re.compile(r"([0134])x(\d{1,3}|\d{7,9})(?!\w)", re.IGNORECASE)
 _NEURON = re.compile(r"(?:\d{1,3}!)?\d{5,6}(?:\.\d+)?#(BB|LB|BL|LL|B|L)\b.*", re.IGNORECASE)
+_S7 = re.compile(r"%?(?:DB\d+[.,:]|[MIQEA][BWD]\d).*", re.IGNORECASE)
+_WHOLE = (
+    (_NEURON, "a byte order is written as an option, such as '40001:FLOAT32{order=CDAB}'"),
+    (_S7, "that is an address of an S7 (protocol 's7'); a Modbus device has numbers, such as 'HR1'"),
+)
 _PREFIXES = {"0": "C", "1": "DI", "3": "IR", "4": "HR"}
 
 
@@ -42,9 +47,7 @@ def hint_for(address: str) -> str | None:
         number = matched[2]
         right = f"'{matched[1]}x{int(number):05d}' or '{_PREFIXES[matched[1]]}{int(number)}'"
         return f"behind the x stand 4 to 6 digits: {right}"
-    if _NEURON.fullmatch(text):
-        return "a byte order is written as an option, such as '40001:FLOAT32{order=CDAB}'"
-    return None
+    return next((hint for form, hint in _WHOLE if form.fullmatch(text)), None)
 
 
 def two_meanings(digits: str) -> str:

@@ -130,7 +130,7 @@ def test_an_explicit_offset_counts_from_zero() -> None:
         (True, {}, AddressError, "expected an address"),
         (None, {}, AddressError, "has no address"),
         ("", {}, AddressError, "known forms"),
-        ("DB1.DBD4", {"protocol": "modbus-tcp"}, AddressError, "known forms"),
+        ("DB1.DBD4", {"protocol": "modbus-tcp"}, AddressError, "address of an S7"),
         ("Speed", {"protocol": "modbus-tcp"}, AddressError, "known forms"),
         ("a speed", {}, AddressError, "known forms"),
         ("4x001", {}, AddressError, "4 to 6 digits"),
