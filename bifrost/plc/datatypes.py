@@ -256,7 +256,8 @@ class Tag:
             raise ConfigError(f"tag {name!r}: expected deadband_type 'abs' or 'pct', got {self.deadband_type!r}")
         self._check_numbers()
         if self.address is None and self.offset is None:
-            raise AddressError(f"tag {name!r} has no address; give one, such as address='HR1', or area and offset")
+            forms = "'HR1' (Modbus), 'DB1.DBD4:REAL' (S7) or 'Motor.Speed' (EtherNet/IP)"
+            raise AddressError(f"tag {name!r} has no address; give one, such as {forms}, or area and offset (Modbus)")
 
     def _check_numbers(self) -> None:
         for what in ("scale", "offset_value", "deadband", "max_age"):
