@@ -21,7 +21,7 @@ from bifrost.plc.device_table import device_from_file, device_from_table, with_t
 from bifrost.plc.drivers.base import BrowsedTag, BrowsingDriver, Driver
 from bifrost.plc.drivers.registry import protocol_named
 from bifrost.plc.poller import Poller
-from bifrost.plc.prepared import PreparedRead, PreparedReads
+from bifrost.plc.prepared import PreparedRead, PreparedReads, tags_by_name
 from bifrost.plc.reader import Reader
 from bifrost.plc.readings import Reading, TagReadings, first_error
 from bifrost.plc.reconnect import LinkKeeper, LinkState, StateChange
@@ -80,12 +80,8 @@ class PLCConnection:
         self._clock: Clock = clock or SystemClock()
         self._timeout = settings.timeout
         # Every address is understood by this protocol from here on, or refused before anything is opened.
-        self._tags = {tag.name: tag.bound_to(spec) for tag in tags}
-        if len(self._tags) != len(tags):
-            raise ConfigError(
-                "two tags of this connection have the same name; names are how their values are told apart"
-            )
-        if settings.source_time is not None and tags and settings.source_time not in self._tags:
+        self._tags = tags_by_name(tags, spec)
+        if settings.source_time is not None and self._tags and settings.source_time not in self._tags:
             raise ConfigError(f"expected source_time to name one of the tags, got {settings.source_time!r}")
         create = spec.create
         planner: Driver = create(settings, self._clock)

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import DataType, Tag
 from bifrost.plc.drivers.base import Driver, Plan, ProtocolSpec
+from bifrost.plc.labels import label_clash
 from bifrost.plc.scaling import Scaling
 
-__all__ = ["PreparedRead", "PreparedReads"]
+__all__ = ["PreparedRead", "PreparedReads", "tags_by_name"]
 
 _KEPT = 256
 _NOBODY: frozenset[str] = frozenset()
@@ -149,6 +150,26 @@ class PreparedReads:
                 clock_slot = slot
         prepared = self._kept[key] = PreparedRead(tags, plan, labels, clock_slot)
         return prepared
+
+
+def tags_by_name(tags: Sequence[Tag], spec: ProtocolSpec) -> dict[str, Tag]:
+    """Gather a connection's tags, their addresses understood by its protocol.
+
+    Raises:
+        ConfigError: one is no tag or has no address of the protocol, or two of them could not be told apart.
+    """
+    found: dict[str, Tag] = {}
+    for tag in _listed(tags):
+        if not isinstance(tag, Tag):
+            raise ConfigError(f"expected a tag, got {tag!r:.60}; make one with Tag(name, address)")
+        if tag.name in found:
+            raise ConfigError(
+                f"two tags of this connection have the same name {tag.name!r}; values are told apart by it"
+            )
+        found[tag.name] = tag.bound_to(spec)
+    if (clash := label_clash(found.values())) is not None:
+        raise ConfigError(clash)
+    return found
 
 
 def _listed(tags: Sequence[Tag | str]) -> tuple[Tag | str, ...]:

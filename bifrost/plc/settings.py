@@ -13,6 +13,7 @@ import msgspec
 from bifrost.core.settings import LocalPath, Problem, Settings
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ByteOrder, DataType, ProtocolType, Tag
+from bifrost.plc.labels import label_clash
 
 __all__ = [
     "NOT_OPTIONS",
@@ -166,11 +167,14 @@ class DeviceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     def _tag_problems(self) -> Iterable[Problem]:
         names = [settings.name for settings in self.tags]
         yield from doubled_names(names)
+        made = []
         for index, settings in enumerate(self.tags):
             try:
-                self.make_tag(settings)
+                made.append(self.make_tag(settings))
             except ConfigError as error:
                 yield Problem(("tags", index), str(error))
+        if (clash := label_clash(made)) is not None:
+            yield Problem(("tags",), clash)
         for key in ("source_time", "record_counter"):
             name = getattr(self, key)
             # Whatever is in a file of tags is known only when that was read.

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import os
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -97,3 +98,29 @@ async def test_a_wrong_age_is_refused(clock: VirtualClock, max_age: Any) -> None
     async with memory(Machine({"a": 1}))(clock) as plc:
         with pytest.raises(ConfigError, match="expected a max_age"):
             await plc.read_tags(max_age=max_age)
+
+
+@pytest.mark.parametrize(
+    ("tags", "hint"),
+    [
+        (["HR1"], "make one with Tag"),
+        ([None], "make one with Tag"),
+        ("HR1", "expected a list of tags"),
+        (Tag("a", "HR1"), "expected a list of tags"),
+        (5, "expected a list of tags"),
+        ([Tag("a", "HR1"), Tag("a", "HR2")], "two tags of this connection have the same name 'a'"),
+        ([Tag("a[0]", "HR9"), Tag("a", "HR1[2]")], "an element of the array 'a'"),
+    ],
+)
+def test_a_connection_refuses_what_are_no_tags_or_cannot_be_told_apart(tags: Any, hint: str) -> None:
+    """In words, and before anything is opened."""
+    with pytest.raises(ConfigError, match=re.escape(hint)):
+        PLCConnection(host="192.0.2.7", tags=tags)
+
+
+def test_settings_refuse_a_tag_with_the_name_of_an_element() -> None:
+    """In a batch both would be called alike."""
+    tags = [{"name": "a", "address": "HR1[2]"}, {"name": "a[1]", "address": "HR9"}]
+    with pytest.raises(ConfigError, match="an element of the array 'a'"):
+        PLCConnection.from_config({"host": "192.0.2.7", "tags": tags})
+    PLCConnection.from_config({"host": "192.0.2.7", "tags": [*tags[:1], {"name": "a[2]", "address": "HR9"}]})
