@@ -5,6 +5,7 @@ In: a tag's options, raw values. Out: scaled ones, with the raw ones beside them
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -29,6 +30,11 @@ _INTEGERS = frozenset(
         DataType.BCD32,
     }
 )
+_FLOATS = frozenset({DataType.FLOAT16, DataType.FLOAT32, DataType.FLOAT64})
+_MOST_BITS = 64
+_FLOAT_BITS = 1024
+"""A whole number with more is beyond every float, too."""
+
 _EXCEEDED = int(StatusCode.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
 
 
@@ -93,11 +99,33 @@ def unscaled(tag: Tag, value: object) -> object:
     Raises:
         DataTypeError: it is no number, or scaled back it is beyond every number; nothing was sent.
     """
+    value = _bounded(tag, value)
     if tag.scale is None and tag.offset_value is None and tag.clamp is None:
         return value
     if isinstance(value, list | tuple):
         return [_unscaled(tag, element) for element in value]
     return _unscaled(tag, value)
+
+
+def _bounded(tag: Tag, value: object) -> object:
+    """Refuse whole numbers that no type of any device holds; they may have more digits than Python writes down."""
+    if isinstance(value, int):
+        return value if value.bit_length() <= _MOST_BITS else _wide(tag, value)
+    if isinstance(value, list | tuple):
+        return [_bounded(tag, element) for element in value]
+    if isinstance(value, Mapping):
+        return {name: _bounded(tag, element) for name, element in value.items()}
+    return value
+
+
+def _wide(tag: Tag, value: int) -> float:
+    if tag.datatype in {DataType.AUTO, DataType.STRUCT} and value.bit_length() <= _FLOAT_BITS:
+        return value  # the device's own type has the last word
+    if tag.datatype in _FLOATS or tag.scale is not None or tag.offset_value is not None:
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    text = f"a whole number of {value.bit_length()} bits does not fit {tag.datatype}"
+    raise DataTypeError(f"tag {tag.name!r}: {text}")
 
 
 def _unscaled(tag: Tag, value: object) -> object:
