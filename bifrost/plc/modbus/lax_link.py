@@ -7,12 +7,8 @@ or as long again as the request could have taken.
 
 from __future__ import annotations
 
-import asyncio
-
-from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
+from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, Tally
 from bifrost.plc.modbus.link import ModbusLink
-from bifrost.plc.modbus.tcp_link import UnitPolicy
-from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["LaxModbusLink", "fits"]
 
@@ -23,20 +19,10 @@ _MOMENT = 0.05
 class LaxModbusLink(ModbusLink):
     """See the module; everything else is as in `ModbusLink`."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        on_lost: OnLost,
-        health: UnitHealth,
-        *,
-        unit_policy: UnitPolicy = "0/255",
-        quiet: float = 0.0,
-    ) -> None:
-        super().__init__(loop, on_lost, health, unit_policy=unit_policy, quiet=quiet)
-        self._paced = True
-        self._request = b""
-        self._owed = False
-        self._sent_at = 0.0
+    _always_paced = True
+    _request = b""
+    _owed = False
+    _sent_at = 0.0
 
     def _note_sent(self, frame: bytes) -> None:
         self._request = frame[MBAP_BYTES:]

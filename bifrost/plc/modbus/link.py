@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 
 from bifrost.errors import BifrostError, LinkTimeout, NotConnected
 from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
 from bifrost.plc.modbus.tcp_link import TcpLink, UnitPolicy
+from bifrost.plc.modbus.turns import Turns
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["ModbusLink"]
@@ -31,6 +31,8 @@ class ModbusLink(TcpLink):
         quiet: seconds between the end of one exchange and the next request.
     """
 
+    _always_paced = False
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -41,8 +43,7 @@ class ModbusLink(TcpLink):
         quiet: float = 0.0,
     ) -> None:
         super().__init__(loop, on_lost, health, unit_policy=unit_policy)
-        self._busy = False
-        self._queue: deque[tuple[asyncio.Future[None], Tally]] = deque()
+        self._turns = Turns(loop)
         self._waiter: asyncio.Future[bytes] | None = None
         self._asker: Tally | None = None
         self._transaction = 0
@@ -51,7 +52,7 @@ class ModbusLink(TcpLink):
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = quiet
-        self._paced = quiet > 0.0
+        self._paced = quiet > 0.0 or self._always_paced
         self._ended = -math.inf
         self._pause: asyncio.Future[None] | None = None
 
@@ -71,9 +72,10 @@ class ModbusLink(TcpLink):
             NotConnected: the link is gone; `ProtocolError` if it ended because of what came. `self.connected` is false.
             LinkTimeout: no answer by the deadline; the link goes on, and a late answer is dropped.
         """
-        if self._busy:
-            await self._wait_turn(tally)
-        self._busy = True
+        turns = self._turns
+        if turns.taken:
+            await turns.take(tally)
+        turns.taken = True
         try:
             if self._paced:
                 self._asker = tally
@@ -114,10 +116,7 @@ class ModbusLink(TcpLink):
             self._expected = _NO_TRANSACTION
             if self._paced:
                 self._ended = self._loop.time()
-            if self._queue:
-                self._pass_turn()
-            else:
-                self._busy = False
+            turns.pass_on()
 
     async def announce(self, frame: Frame, tally: Tally) -> None:
         """Send one request that nobody answers, in its turn.
@@ -125,9 +124,7 @@ class ModbusLink(TcpLink):
         Raises:
             NotConnected: the link is gone; nothing was sent.
         """
-        if self._busy:
-            await self._wait_turn(tally)
-        self._busy = True
+        await self._turns.take(tally)
         try:
             if self._paced:
                 self._asker = tally
@@ -140,7 +137,7 @@ class ModbusLink(TcpLink):
             transport.write(frame(transaction))
         finally:
             self._ended = self._loop.time()
-            self._pass_turn()
+            self._turns.pass_on()
 
     def withdraw(self, tally: Tally, error: BifrostError) -> None:
         """Fail with `error` whatever this user waits for; the link goes on for the others."""
@@ -150,9 +147,7 @@ class ModbusLink(TcpLink):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(error)
             self._end_pause()
-        for turn, asker in self._queue:
-            if asker is tally and not turn.done():
-                turn.set_exception(error)
+        self._turns.withdraw(tally, error)
 
     def _note_sent(self, frame: bytes) -> None:
         """Hear of a request that leaves; for links that must remember it."""
@@ -177,25 +172,6 @@ class ModbusLink(TcpLink):
     def _end_pause(self) -> None:
         if self._pause is not None:
             _resolve(self._pause)
-
-    async def _wait_turn(self, tally: Tally) -> None:
-        turn = self._loop.create_future()
-        self._queue.append((turn, tally))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_turn()
-            raise
-
-    def _pass_turn(self) -> None:
-        while self._queue:
-            turn, _ = self._queue.popleft()
-            if not turn.done():
-                # `_busy` stays true: the link is handed over, nobody can step in between.
-                turn.set_result(None)
-                return
-        self._busy = False
 
     def _expire(self) -> None:
         self._timer = None

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from bifrost.errors import BifrostError, ConfigError, LinkTimeout, MissingExtra, NotConnected, ProtocolError
 from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
+from bifrost.plc.modbus.live_link import LiveLink
 from bifrost.plc.modbus.pymodbus_tls import tls_context
 from bifrost.plc.modbus.rtu_debts import Debts
 from bifrost.plc.modbus.rtu_settings import ModbusRtuSettings
-from bifrost.plc.modbus.rtu_turns import Turns
+from bifrost.plc.modbus.turns import Turns
 from bifrost.plc.modbus.units import UnitHealth
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ __all__ = ["PymodbusLink", "open_pymodbus_network", "open_pymodbus_serial"]
 
 _NEVER = 86_400.0
 """What pymodbus is told to wait for an answer; our deadlines come first."""
-_MOST_PAUSE = 0.03
 
 
-class PymodbusLink:
+class PymodbusLink(LiveLink):
     """One request at a time; alive from `open` until it is lost or closed.
 
     Args:
@@ -53,13 +53,9 @@ class PymodbusLink:
     def __init__(
         self, client: Any, on_lost: OnLost, health: UnitHealth, *, debts: Debts | None, quiet: float = 0.0
     ) -> None:
-        self.connected = False
-        self.health = health
-        self.writing = asyncio.Lock()
-        self._loop = asyncio.get_running_loop()
+        super().__init__(asyncio.get_running_loop(), on_lost, health)
         self._client = client
         self._context: Any = client.ctx
-        self._on_lost: OnLost | None = on_lost
         self._turns = Turns(self._loop)
         self._debts = debts
         self._quiet = quiet
@@ -112,7 +108,7 @@ class PymodbusLink:
             LinkTimeout: no answer by the deadline; the link goes on.
             ProtocolError: what came is no answer.
         """
-        await self._take_turn(unit, tally)
+        await self._turns.take_when(tally, lambda: self._rest_of(unit))
         try:
             await self._pace()
             self._check_alive(tally)
@@ -146,7 +142,7 @@ class PymodbusLink:
         """Fail with `error` whatever this user waits for; the link goes on for the others."""
         tally.ended = True
         if self._asker is tally:
-            self._settle(error)
+            self._fail(error)
         self._turns.withdraw(tally, error)
 
     def counters(self) -> Mapping[str, int]:
@@ -166,14 +162,10 @@ class PymodbusLink:
         for _ in range(3):
             await asyncio.sleep(0)  # the loop closes the descriptor in its next turns
 
-    async def _take_turn(self, unit: int, tally: Tally) -> None:
-        while True:
-            await self._turns.take(tally)
-            wait = 0.0 if self._debts is None else self._debts.remaining(unit, self._loop.time())
-            if wait <= 0 or not self.connected:
-                return
-            self._turns.pass_on()
-            await asyncio.sleep(min(wait, _MOST_PAUSE))
+    def _rest_of(self, unit: int) -> float:
+        if self._debts is None or not self.connected:
+            return 0.0
+        return self._debts.remaining(unit, self._loop.time())
 
     async def _pace(self) -> None:
         wait = self._ended_at + self._quiet - self._loop.time()
@@ -206,16 +198,9 @@ class PymodbusLink:
                 asking.cancel()
                 await asyncio.wait([asking], timeout=1.0)
 
-    def _settle(self, error: BifrostError) -> None:
+    def _fail(self, error: BifrostError) -> None:
         if self._asking is not None and not self._asking.done():
             self._asking.set_exception(error)
-
-    def _end(self, error: BifrostError) -> None:
-        self.connected = False
-        self._settle(error)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost(error)
 
     def _drop(self) -> None:
         transport = self._context.transport

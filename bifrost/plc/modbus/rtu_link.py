@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import cast
 
 from bifrost._native import RtuFramer, modbus_decode_answer, modbus_rtu_frame
 from bifrost.errors import BifrostError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
-from bifrost.plc.drivers.tcp import tune_socket
 from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
+from bifrost.plc.modbus.live_link import TransportLink
 from bifrost.plc.modbus.rtu_debts import Debts
 from bifrost.plc.modbus.rtu_timing import RtuTiming
-from bifrost.plc.modbus.rtu_turns import Turns
+from bifrost.plc.modbus.turns import Turns
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["RtuLink"]
@@ -36,7 +35,7 @@ class _Garbled(Exception):
     """The answer came with a wrong CRC, and the line is silent."""
 
 
-class RtuLink(asyncio.Protocol):
+class RtuLink(TransportLink):
     """The transport side of a driver; alive from `connection_made` to `connection_lost`.
 
     Args:
@@ -67,20 +66,14 @@ class RtuLink(asyncio.Protocol):
         timing: RtuTiming,
         local_echo: bool = False,
     ) -> None:
-        self.connected = False
-        self.health = health
-        self.writing = asyncio.Lock()
+        super().__init__(loop, on_lost, health)
         self.late = 0
         self.misaddressed = 0
         self.retries = 0
-        self._loop = loop
-        self._on_lost: OnLost | None = on_lost
         self._timing = timing
         self._framer = RtuFramer(local_echo=local_echo)
         self._turns = Turns(loop)
-        self._transport: asyncio.Transport | None = None
         self._take_pending: Callable[[], None] | None = None
-        self._closed = loop.create_future()
         self._waiter: asyncio.Future[bytes] | None = None
         self._asker: Tally | None = None
         self._request = b""
@@ -108,7 +101,8 @@ class RtuLink(asyncio.Protocol):
             LinkTimeout: no answer by the deadline.
             ProtocolError: what came instead of the answer does not fit the request; the link goes on.
         """
-        await self._take_turn(unit, tally)
+        # A unit that owes an answer is waited for outside of its turn: other units are asked meanwhile.
+        await self._turns.take_when(tally, lambda: self._rest_of(unit))
         try:
             await self._line_is_free()
             transport = self._live(tally)
@@ -164,10 +158,8 @@ class RtuLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         self._take_pending = transport.get_extra_info("take_pending")
-        tune_socket(transport.get_extra_info("socket"))
-        self.connected = True
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into frames; what nobody waits for is counted and dropped."""
@@ -178,20 +170,6 @@ class RtuLink(asyncio.Protocol):
             self._take(unit, pdu)
         if self._is_waiting() and self._framer.crc_errors > self._garbled_before:
             self._watch_for_silence()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is on its way at once."""
-        reason = "the device closed the link" if exc is None else f"the link broke: {exc}"
-        self._end(NotConnected(reason))
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def abort(self, error: BifrostError) -> None:
-        """Drop the link at once; `on_lost` hears `error`."""
-        transport = self._transport
-        self._end(error)
-        if transport is not None:
-            transport.abort()
 
     async def aclose(self) -> None:
         """End the link; idempotent; `on_lost` is not called. Nothing is on its way that anybody still wants."""
@@ -246,15 +224,8 @@ class RtuLink(asyncio.Protocol):
             raise NotConnected("the link to the device is down")
         return transport
 
-    async def _take_turn(self, unit: int, tally: Tally) -> None:
-        """Wait for the turn, and for a unit that owes an answer outside of it: other units are asked meanwhile."""
-        while True:
-            await self._turns.take(tally)
-            wait = self._debts.remaining(unit, self._loop.time())
-            if wait <= 0 or not self.connected:
-                return
-            self._turns.pass_on()
-            await asyncio.sleep(min(wait, _LINE_IDLE))
+    def _rest_of(self, unit: int) -> float:
+        return self._debts.remaining(unit, self._loop.time()) if self.connected else 0.0
 
     def _owes(self, unit: int, timeout: float) -> None:
         """Note that the answer of a unit may still come."""
@@ -325,11 +296,7 @@ class RtuLink(asyncio.Protocol):
             self._take(unit, pdu)
         self._settle(self._misfit or LinkTimeout(f"unit {self._unit} did not answer in time"))
 
-    def _end(self, error: BifrostError) -> None:
-        self.connected = False
-        self._transport = self._take_pending = None
+    def _fail(self, error: BifrostError) -> None:
+        self._take_pending = None
         self._forget_silence()
         self._settle(error)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost(error)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from bifrost._native import ModbusFramer
 from bifrost.errors import BifrostError, NotConnected, ProtocolError
-from bifrost.plc.drivers.tcp import tune_socket
 from bifrost.plc.modbus.exchanging import Frame, OnLost, Tally
+from bifrost.plc.modbus.live_link import TransportLink
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["TcpLink", "UnitPolicy"]
@@ -22,7 +22,7 @@ __all__ = ["TcpLink", "UnitPolicy"]
 UnitPolicy: TypeAlias = Literal["0/255", "strict", "any"]
 
 
-class TcpLink(asyncio.Protocol, abc.ABC):
+class TcpLink(TransportLink):
     """What all Modbus TCP links have in common; alive from `connection_made` to `connection_lost`.
 
     Attributes:
@@ -43,19 +43,13 @@ class TcpLink(asyncio.Protocol, abc.ABC):
         max_in_flight: int = 1,
         unit_policy: UnitPolicy = "0/255",
     ) -> None:
-        self.connected = False
-        self.health = health
-        self.writing = asyncio.Lock()
+        super().__init__(loop, on_lost, health)
         self.max_in_flight = max_in_flight
         self.late = 0
         self.misaddressed = 0
-        self._loop = loop
-        self._on_lost: OnLost | None = on_lost
         self._unit_policy = unit_policy
         self._framer = ModbusFramer()
         self._feed = self._framer.feed
-        self._transport: asyncio.Transport | None = None
-        self._closed = loop.create_future()
 
     @abc.abstractmethod
     async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
@@ -73,47 +67,26 @@ class TcpLink(asyncio.Protocol, abc.ABC):
     def _take(self, transaction: int, unit: int, pdu: bytes) -> None:
         """Hand an answer to whoever waits for it."""
 
-    @abc.abstractmethod
-    def _fail(self, error: BifrostError) -> None:
-        """Fail everybody who waits for an answer, and stop every timer."""
-
     def counters(self) -> Mapping[str, int]:
         """Answers that were nobody's."""
         return {"late_answers": self.late, "misaddressed_answers": self.misaddressed}
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport and make the kernel notice a dead peer."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.connected = True
-        tune_socket(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into frames and hand each over."""
         try:
             frames = self._feed(data)
         except ProtocolError as error:
-            self._break(error)
+            self.abort(error)
             return
         for transaction, unit, pdu in frames:
             self._take(transaction, unit, pdu)
         if (failure := self._framer.failure) is not None:
-            self._break(ProtocolError(failure))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is on its way at once."""
-        reason = "the device closed the link" if exc is None else f"the link broke: {exc}"
-        self._end(NotConnected(reason))
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def abort(self, error: BifrostError) -> None:
-        """Drop the link without waiting for the peer; `on_lost` hears `error`."""
-        self._break(error)
+            self.abort(ProtocolError(failure))
 
     def drop(self) -> None:
         """End the link at once; `on_lost` is not called."""
         self._on_lost = None
-        self._break(NotConnected("the connection was closed"))
+        self.abort(NotConnected("the connection was closed"))
 
     async def aclose(self, *, timeout: float = 1.0) -> None:
         """End the link in order, by force after `timeout` seconds; idempotent; `on_lost` is not called."""
@@ -136,17 +109,3 @@ class TcpLink(asyncio.Protocol, abc.ABC):
         if self._unit_policy == "0/255":
             return answered not in {0, 255} and asked not in {0, 255}
         return self._unit_policy == "strict"
-
-    def _break(self, error: BifrostError) -> None:
-        transport = self._transport
-        self._end(error)
-        if transport is not None:
-            transport.abort()
-
-    def _end(self, error: BifrostError) -> None:
-        self.connected = False
-        self._transport = None
-        self._fail(error)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost(error)
