@@ -7,6 +7,7 @@ address means, which is the protocol's own business (`bifrost.plc.drivers.regist
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -36,6 +37,9 @@ _IEC_NAMES = {
     "WORD": "UINT16",
 }
 """What IEC 61131-3 table 10 calls the types; accepted wherever a type is written."""
+
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no topic, log line or UTF-8 can carry: control characters, and halves of characters."""
 
 _OTHER_NAMES = {"BIT": "BOOL", "BOOLEAN": "BOOL", "DOUBLE": "FLOAT64", "FLOAT": "FLOAT32", "LONG": "INT32"}
 """Names that mean different things to different makers: suggested, never assumed."""
@@ -246,6 +250,8 @@ class Tag:
         name: object = self.name
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"expected a tag name, got {name!r}")
+        if _NO_NAME.search(name):
+            raise ConfigError(f"expected a tag name without control characters, got {name!r:.60}")
         if self.datatype is not None:
             self._settle(datatype=DataType(self.datatype))
         if self.byte_order is not None:

@@ -175,9 +175,13 @@ def test_wrong_tags_are_refused_with_a_hint(
 
 
 def test_a_tag_needs_a_name() -> None:
-    """An empty name could not be told apart."""
+    """An empty name could not be told apart, and a control character travels through no topic and no log."""
     with pytest.raises(ConfigError, match="expected a tag name"):
         Tag("  ", 40001)
+    for name in ("a\nb", "a\0", "\x1b[31m", "a\x85b", "\ud800"):
+        with pytest.raises(ConfigError, match="without control characters"):
+            Tag(name, 40001)
+    assert [Tag(name, 40001).name for name in ("a b", "Ofen 1 °C", "温度\u3000a")]
 
 
 def test_tags_are_frozen_equal_by_meaning_and_usable_as_keys() -> None:
