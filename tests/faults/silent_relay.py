@@ -17,12 +17,14 @@ class SilentRelay:
         port: where it listens.
         mute: while true, bytes are taken and go nowhere, and no connection is ended.
         accepted: connections so far.
+        asked: for each connection, what the client sent.
     """
 
     def __init__(self, target: int) -> None:
         self.port = 0
         self.mute = False
         self.accepted = 0
+        self.asked: list[bytearray] = []
         self._target = target
         self._open: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -49,8 +51,10 @@ class SilentRelay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         device_reader, device_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        there = asyncio.create_task(self._carry(reader, device_writer))
-        back = asyncio.create_task(self._carry(device_reader, writer))
+        asked = bytearray()
+        self.asked.append(asked)
+        there = asyncio.create_task(self._carry(reader, device_writer, asked))
+        back = asyncio.create_task(self._carry(device_reader, writer, bytearray()))
         try:
             await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -59,9 +63,10 @@ class SilentRelay:
             for end in (writer, device_writer):
                 end.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
+                seen += data
                 if not self.mute:
                     writer.write(data)
 
