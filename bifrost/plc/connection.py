@@ -6,7 +6,7 @@ Not here: any protocol (`bifrost.plc.drivers`), any actor.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast, overload
 from weakref import WeakSet
@@ -397,7 +397,7 @@ class PLCConnection:
         max_age: float | None = None,
         on_overrun: Literal["skip", "catch_up"] = "skip",
         queue: int = 1,
-    ) -> AsyncIterator[Snapshot]:
+    ) -> AsyncGenerator[Snapshot, None]:
         """Read at a fixed rate, outages included: those readings are BAD. Never raises for device trouble.
 
         The cycles keep their times whatever the consumer does; a slow one gets the latest snapshot and misses those
@@ -463,7 +463,7 @@ class PLCConnection:
 
     async def batches(
         self, tags: Sequence[str] | None = None, *, max_rows: int = 1024, max_delay: float = 0.05
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """Poll at the connection's interval, as batches of at most `max_rows` rows; none is held back.
 
         They end when the connection is closed. Each poll counts one sequence number, whatever the number of its

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
 from bifrost.core.clock import Clock
@@ -56,7 +56,7 @@ class Poller:
         self._dropped = 0
         self._news = asyncio.Event()
 
-    async def snapshots(self) -> AsyncIterator[Snapshot]:
+    async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
         """Poll as long as this is iterated; leaving the loop, or being cancelled, ends the polling."""
         task = asyncio.get_running_loop().create_task(self._run(), name="bifrost-plc-poll")
         task.add_done_callback(lambda _: self._news.set())

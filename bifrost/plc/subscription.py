@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Self, cast
+from typing import Self
 
 from bifrost.plc.snapshot import Snapshot
 
@@ -22,7 +22,11 @@ class Subscription:
     """Runs until `cancel`, or until its connection is closed; leaving an ``async with`` cancels it, too."""
 
     def __init__(
-        self, snapshots: AsyncIterator[Snapshot], callback: OnSnapshot, *, on_end: Callable[[Subscription], object]
+        self,
+        snapshots: AsyncGenerator[Snapshot, None],
+        callback: OnSnapshot,
+        *,
+        on_end: Callable[[Subscription], object],
     ) -> None:
         self._snapshots = snapshots
         self._callback = callback
@@ -54,7 +58,7 @@ class Subscription:
         await self.wait_ended()
 
     async def _run(self) -> None:
-        async with aclosing(cast(Any, self._snapshots)) as snapshots:
+        async with aclosing(self._snapshots) as snapshots:
             async for snapshot in snapshots:
                 await self._call(snapshot)
                 # Asked, for a cancellation may have been swallowed, or the next snapshot may be here already.

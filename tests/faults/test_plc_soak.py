@@ -12,7 +12,7 @@ import os
 import random
 from collections import Counter
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -79,7 +79,7 @@ class Soak:
         """Begin polls, and leave them in the middle."""
         while self._going_on:
             cycles = self._rng.randrange(5, 60)
-            async with aclosing(cast(Any, plc.poll([self.plant.constant, self.plant.written], 10))) as snapshots:
+            async with aclosing(plc.poll([self.plant.constant, self.plant.written], 10)) as snapshots:
                 async for snapshot in snapshots:
                     self._look_at(snapshot)
                     cycles -= 1
