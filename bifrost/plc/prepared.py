@@ -137,6 +137,7 @@ class PreparedReads:
     def _prepare(self, tags: tuple[Tag, ...], key: object, link: int) -> PreparedRead:
         if self._link != link or len(self._kept) >= _KEPT:
             self._kept.clear()
+            self._last = None
             self._link = link
         by_name: dict[str, Tag] = {}
         for tag in tags:

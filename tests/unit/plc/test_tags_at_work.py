@@ -9,14 +9,15 @@ import pickle
 import re
 import subprocess
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from bifrost.errors import ConfigError
 from bifrost.plc import PLCConnection, Tag
+from bifrost.plc.drivers.base import Readings
 from bifrost.testing import VirtualClock
-from tests.unit.plc.memory import Machine, memory
+from tests.unit.plc.memory import Machine, MemoryDriver, MemoryPlan, memory
 
 TAG = Tag("t", "HR1:FLOAT32", scale=2.0, unit=3, metadata={"line": 4}, description="speed")
 
@@ -124,3 +125,30 @@ def test_settings_refuse_a_tag_with_the_name_of_an_element() -> None:
     with pytest.raises(ConfigError, match="an element of the array 'a'"):
         PLCConnection.from_config({"host": "192.0.2.7", "tags": tags})
     PLCConnection.from_config({"host": "192.0.2.7", "tags": [*tags[:1], {"name": "a[2]", "address": "HR9"}]})
+
+
+class Remembering(MemoryDriver):
+    """Keeps the plans that it was asked to read."""
+
+    plans: ClassVar[list[MemoryPlan]] = []
+
+    async def read(self, plan: MemoryPlan, *, timeout: float) -> Readings:
+        self.plans.append(plan)
+        return await super().read(plan, timeout=timeout)
+
+
+async def test_a_new_link_begins_with_new_plans_whatever_is_read_first(clock: VirtualClock) -> None:
+    """What a plan learned about a device ends with its link, also if a single tag is read before the tags of a poll."""
+    machine = Machine({"a": 1, "b": 2}, driver_type=Remembering)
+    Remembering.plans.clear()
+    async with memory(machine, backoff_min=0.05)(clock) as plc:
+        await plc.read_tags()
+        machine.pull_the_plug()
+        machine.present = True
+        await plc.wait_connected()
+        await plc.read("a")
+        await plc.read_tags()
+        await plc.read_tags()
+    first, single, again, kept = Remembering.plans
+    assert len({id(first), id(single), id(again)}) == 3
+    assert kept is again
