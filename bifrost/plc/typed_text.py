@@ -36,7 +36,7 @@ def value_from_text(tag: Tag, text: str) -> object:
     if text.lstrip().startswith("["):
         elements = _json(tag, text)
         assert isinstance(elements, list), "JSON that begins with a bracket is a list"
-        values = [element if _is_plain(element) else _single(tag, str(element)) for element in elements]
+        values = [element if _is_plain(tag, element) else _single(tag, str(element)) for element in elements]
     else:
         values = [_single(tag, element.strip()) for element in text.split(",")]
     if len(values) != tag.count:
@@ -44,7 +44,9 @@ def value_from_text(tag: Tag, text: str) -> object:
     return values
 
 
-def _is_plain(element: object) -> bool:
+def _is_plain(tag: Tag, element: object) -> bool:
+    if tag.datatype is DataType.BOOL:
+        return isinstance(element, bool)  # 1 and 0 are read as they are outside of JSON
     return isinstance(element, bool | int | float | dict | list)
 
 

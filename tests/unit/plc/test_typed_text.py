@@ -88,3 +88,12 @@ def test_any_text_gives_a_value_or_a_named_error(datatype: DataType, text: str) 
             continue
         with contextlib.suppress(DataTypeError):
             value_from_text(holding(datatype, count=count), text)
+
+
+def test_truth_values_in_a_list_are_those_that_stand_alone() -> None:
+    """1 and 0 do in JSON as they do in a plain list; what is neither does not."""
+    tag = Tag("t", "C1[4]", access="rw")
+    assert value_from_text(tag, '[1, 0, true, "off"]') == [True, False, True, False]
+    assert value_from_text(tag, "1,0,true,off") == [True, False, True, False]
+    with pytest.raises(DataTypeError, match="expected true or false"):
+        value_from_text(tag, "[1, 0, 1, 2]")
