@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psutil
 
@@ -14,22 +15,30 @@ from tests.integration.waiting import until
 
 __all__ = ["nothing_left_behind"]
 
+_PATIENCE = 2.0
+
 
 @asynccontextmanager
 async def nothing_left_behind() -> AsyncIterator[None]:
     """Fail if there are more tasks, threads or descriptors after the block than before it."""
-    process = psutil.Process()
-    before = process.num_fds(), threading.active_count(), len(asyncio.all_tasks())
-    yield
-    gc.collect()
+    process: Any = psutil.Process()
+    descriptors = process.num_fds if hasattr(process, "num_fds") else process.num_handles
+
+    def held() -> tuple[int, int, int]:
+        return descriptors(), threading.active_count(), len(asyncio.all_tasks())
 
     def gone() -> bool:
-        now = process.num_fds(), threading.active_count(), len(asyncio.all_tasks())
-        return all(after <= earlier for after, earlier in zip(now, before, strict=True))
+        gc.collect()
+        # Each number by itself: fewer of one does not make up for more of another.
+        return all(after <= earlier for after, earlier in zip(held(), before, strict=True))
 
+    before = held()
+    yield
     try:
-        await until(gone, timeout=2.0)
+        await until(gone, timeout=_PATIENCE)
     except TimeoutError:
         names = [thread.name for thread in threading.enumerate()]
         opened = [file.path for file in process.open_files()]
-        raise AssertionError(f"left behind: {names}, {asyncio.all_tasks()}, {opened}") from None
+        raise AssertionError(
+            f"left behind: {held()} after {before}: {names}, {asyncio.all_tasks()}, {opened}"
+        ) from None

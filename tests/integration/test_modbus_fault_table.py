@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -19,28 +18,15 @@ from bifrost.plc import Area, DataType, LinkState, PLCConnection, Tag
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
 from bifrost.plc.sim.framing import Framing
 from tests.integration.libmodbus import missing_for_libmodbus, serve_libmodbus
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import TAG, connection, holding
 
-TAG = Tag("t", "HR1", access="rw")
-
-
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[ModbusTcpServer]:
-    bank = RegisterBank()
-    for address in range(100):
-        bank.put(Area.HOLDING, address, 42)
-    async with ModbusTcpServer(bank) as running:
+    async with ModbusTcpServer(holding([42] * 100)) as running:
         yield running
-
-
-def connection(port: int, **options: Any) -> PLCConnection:
-    return PLCConnection(host="127.0.0.1", port=port, **{"timeout": 0.1, "backoff_min": 0.05, **options})
 
 
 GOOD = {Fault.SLOW_BYTES, Fault.DUPLICATE, Fault.SPLIT, Fault.COALESCE, Fault.GAP, Fault.VALUE_EDGE}

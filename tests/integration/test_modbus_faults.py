@@ -6,7 +6,6 @@ import asyncio
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
@@ -16,24 +15,10 @@ from bifrost._native import modbus_frame
 from bifrost.core.quality import StatusCode
 from bifrost.errors import LinkTimeout, ModbusFault, NotConnected, ProtocolError, WriteError
 from bifrost.plc import DataType, LinkState, PLCConnection, StateChange, Tag
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import TAG, good
 from tests.integration.scripted_device import scripted_device
 
-TAG = Tag("t", "HR1", access="rw")
-
-
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
-
-
-def good(request: bytes, value: int = 42) -> bytes:
-    """Answer a read with the same value in every register, a write with its echo."""
-    transaction, _, _, unit, function, _, quantity = struct.unpack(">HHHBBHH", request[:12])
-    if function == 3:
-        return modbus_frame(transaction, unit, bytes([3, 2 * quantity]) + value.to_bytes(2, "big") * quantity)
-    return modbus_frame(transaction, unit, request[7:12])
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 def connection(port: int, **options: Any) -> PLCConnection:

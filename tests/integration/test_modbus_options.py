@@ -17,34 +17,19 @@ from bifrost.errors import ConfigError, LinkTimeout, ModbusFault, NotConnected
 from bifrost.plc import Area, DataType, LinkState, PLCConnection, Tag
 from bifrost.plc.modbus import ModbusSettings, ModbusTcpDriver
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import OTHER, TAG, connection, good, holding
 from tests.integration.scripted_device import scripted_device
-from tests.integration.test_modbus_faults import good
 
-TAG = Tag("t", "HR1", access="rw")
-OTHER = Tag("other", "HR50")
-
-
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[ModbusTcpServer]:
-    bank = RegisterBank()
-    for address in range(100):
-        bank.put(Area.HOLDING, address, address)
-    async with ModbusTcpServer(bank, identification=IDENTITY) as running:
+    async with ModbusTcpServer(holding(range(100)), identification=IDENTITY) as running:
         yield running
 
 
 IDENTITY = {0: "Bifrost", 1: "SIM-1", 2: "V1.0", 4: "Simulator", 0x80: "x" * 200, 0x81: "y" * 200}
-
-
-def connection(port: int, **options: Any) -> PLCConnection:
-    return PLCConnection(host="127.0.0.1", port=port, **{"timeout": 0.1, "backoff_min": 0.05, **options})
 
 
 # Numbers that are not echoed

@@ -13,25 +13,18 @@ import pytest
 from bifrost.core.quality import StatusCode
 from bifrost.plc import Area, PLCConnection, Tag
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import good, holding
 from tests.integration.scripted_device import scripted_device
-from tests.integration.test_modbus_faults import good
 
 TAGS = [Tag(f"t{at}", f"HR{1 + 20 * at}") for at in range(40)]
 
 
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[ModbusTcpServer]:
-    bank = RegisterBank()
-    for address in range(1000):
-        bank.put(Area.HOLDING, address, address)
-    async with ModbusTcpServer(bank) as running:
+    async with ModbusTcpServer(holding(range(1000))) as running:
         yield running
 
 

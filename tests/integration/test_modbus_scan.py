@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,17 +15,13 @@ from bifrost.plc.modbus.scan import scan_units
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
 from tests.contract.modbus_devices import unused_port
 from tests.integration.libmodbus import missing_for_libmodbus, serve_libmodbus
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import good
 from tests.integration.scripted_device import scripted_device
-from tests.integration.test_modbus_faults import good
 
 IDENTITY = {0: "Bifrost", 1: "SIM-1", 2: "V1.0"}
 
 
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 def banks(*units: int) -> dict[int, RegisterBank]:

@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 
 from bifrost.core.quality import StatusCode
 from bifrost.errors import ConfigError, NotConnected
-from bifrost.plc import Area, LinkState, PLCConnection, Tag
+from bifrost.plc import Area, LinkState, Tag
 from bifrost.plc.sim import Fault, FaultPlan, ModbusTcpServer, RegisterBank
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import TAG, connection, good
 from tests.integration.scripted_device import scripted_device
-from tests.integration.test_modbus_faults import good
 
-TAG = Tag("t", "HR1", access="rw")
-
-
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.fixture
@@ -35,10 +27,6 @@ async def server() -> AsyncIterator[ModbusTcpServer]:
             banks[unit].put(Area.HOLDING, address, unit * 100 + address)
     async with ModbusTcpServer(banks) as running:
         yield running
-
-
-def connection(port: int, **options: Any) -> PLCConnection:
-    return PLCConnection(host="127.0.0.1", port=port, **{"timeout": 0.1, "backoff_min": 0.05, **options})
 
 
 async def test_ten_units_behind_one_gateway_take_one_link(server: ModbusTcpServer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,15 +11,11 @@ import pytest
 from bifrost.core.quality import StatusCode
 from bifrost.plc import Area, PLCConnection, Tag
 from bifrost.plc.sim import ModbusTcpServer, RegisterBank
-from tests.integration.modbus_leftovers import nothing_left_behind
 
 TAGS = [Tag("near", "HR1"), Tag("far", "HR301"), Tag("unit", "HR151")]
 
 
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.mark.parametrize(

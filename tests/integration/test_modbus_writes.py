@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -14,18 +13,13 @@ from bifrost.errors import BifrostError, ConfigError, ModbusFault, NotConnected,
 from bifrost.plc import Area, DataType, PLCConnection, Tag
 from bifrost.plc.sim import Fault, FaultPlan, Injection, ModbusTcpServer, RegisterBank
 from bifrost.plc.sim.framing import Framing
-from tests.integration.modbus_leftovers import nothing_left_behind
+from tests.integration.modbus_setup import OTHER, TAG, connection
 from tests.integration.scripted_device import scripted_device
 
-TAG = Tag("t", "HR1", access="rw")
-OTHER = Tag("other", "HR50")
 TCP_FAULTS = [fault for fault in Fault if fault.applies_to(Framing.TCP)]
 
 
-@pytest.fixture(autouse=True)
-async def _clean() -> AsyncIterator[None]:
-    async with nothing_left_behind():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing_behind")
 
 
 @pytest.fixture
@@ -35,10 +29,6 @@ async def server() -> AsyncIterator[ModbusTcpServer]:
     bank.map(Area.COIL, 0, 200)
     async with ModbusTcpServer(bank) as running:
         yield running
-
-
-def connection(port: int, **options: Any) -> PLCConnection:
-    return PLCConnection(host="127.0.0.1", port=port, **{"timeout": 0.1, "backoff_min": 0.05, **options})
 
 
 async def outcome(plc: PLCConnection, tag: Tag = TAG, value: object = 7) -> BifrostError | None:
