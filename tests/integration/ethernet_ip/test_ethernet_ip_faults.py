@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -46,6 +47,12 @@ _HARMLESS = [
     CipInjection(CipFault.WRONG_CONTEXT),
     CipInjection(CipFault.PARTIAL, cut=40),
 ]
+
+
+@pytest.fixture(autouse=True)
+async def _clean() -> AsyncIterator[None]:
+    async with nothing_left_behind():
+        yield
 
 
 @pytest.mark.parametrize("injection", _FATAL, ids=lambda one: f"{one.fault}-{one.cut}-{len(one.noise)}")

@@ -61,6 +61,7 @@ _DISTURBANCES: dict[Fault, Callable[[Injection, bytes], list[Action]]] = {
     Fault.GARBAGE: lambda how, frame: [Send(how.noise or bytes(byte ^ 0xFF for byte in frame))],
     Fault.BAD_PROTOCOL_ID: lambda _how, frame: [Send(b"\x09" + frame[1:])],
     Fault.LENGTH_ZERO: lambda _how, frame: [Send(frame[:2] + b"\0\0" + frame[4:])],
+    Fault.LENGTH_HUGE: lambda _how, frame: [Send(frame[:2] + b"\xff\xff" + frame[4:])],
     Fault.SLOW_BYTES: lambda how, frame: single_bytes(frame, how.seconds),
     Fault.FIN: lambda _how, _frame: [Drop(reset=False)],
     Fault.RST: lambda _how, _frame: [Drop(reset=True)],
