@@ -7,7 +7,10 @@ use pyo3::types::PyBytes;
 
 type Frames<'py> = Vec<(u8, Bound<'py, PyBytes>)>;
 
-fn given<'py>(py: Python<'py>, frames: &[RtuFrame]) -> Frames<'py> {
+/// Gives what `cut` finds.
+fn found<'py>(py: Python<'py>, cut: impl FnOnce(&mut Vec<RtuFrame>)) -> Frames<'py> {
+    let mut frames = Vec::new();
+    cut(&mut frames);
     frames
         .iter()
         .map(|frame| (frame.unit, PyBytes::new(py, &frame.pdu)))
@@ -31,15 +34,11 @@ impl RtuFramer {
     }
 
     fn feed<'py>(&mut self, py: Python<'py>, data: &[u8]) -> Frames<'py> {
-        let mut frames = Vec::new();
-        self.0.feed(data, &mut frames);
-        given(py, &frames)
+        found(py, |frames| self.0.feed(data, frames))
     }
 
     fn idle<'py>(&mut self, py: Python<'py>) -> Frames<'py> {
-        let mut frames = Vec::new();
-        self.0.idle(&mut frames);
-        given(py, &frames)
+        found(py, |frames| self.0.idle(frames))
     }
 
     fn reset(&mut self) {
@@ -79,15 +78,11 @@ impl RtuRequestFramer {
     }
 
     fn feed<'py>(&mut self, py: Python<'py>, data: &[u8]) -> Frames<'py> {
-        let mut frames = Vec::new();
-        self.0.feed(data, &mut frames);
-        given(py, &frames)
+        found(py, |frames| self.0.feed(data, frames))
     }
 
     fn idle<'py>(&mut self, py: Python<'py>) -> Frames<'py> {
-        let mut frames = Vec::new();
-        self.0.idle(&mut frames);
-        given(py, &frames)
+        found(py, |frames| self.0.idle(frames))
     }
 
     fn reset(&mut self) {
