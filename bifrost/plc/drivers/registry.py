@@ -10,7 +10,7 @@ import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bifrost.errors import AddressError, ConfigError, PluginError
+from bifrost.errors import AddressError, ConfigError, DataTypeError, PluginError
 from bifrost.plc.drivers.base import ProtocolSpec
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ GROUP = "bifrost.plc.protocols"
 
 _GUESSES = ("modbus-tcp", "s7", "ethernet-ip")
 """Whose address a tag without protocol may have, in this order: nearly every word is a tag of a Logix controller."""
+
+_SAME_WORDS = ("s7",)
+"""Whose addresses may look like one of Modbus and take other types."""
 
 _registered: dict[str, ProtocolSpec | str] = {}
 
@@ -83,6 +86,8 @@ def parse_address(tag: Tag) -> tuple[ProtocolSpec, Any]:
         AddressError: no such address. Of a tag without protocol, Modbus says why.
         DataTypeError: the type does not fit the address.
     """
+    refused: ConfigError
+    guesses: tuple[str, ...]
     first = protocol_named(_GUESSES[0] if tag.protocol is None else tag.protocol)
     try:
         return first, first.parse_address(tag)
@@ -90,8 +95,13 @@ def parse_address(tag: Tag) -> tuple[ProtocolSpec, Any]:
         sure = not isinstance(tag.address, str) or (first.recognises is not None and first.recognises(tag.address))
         if tag.protocol is not None or sure:
             raise
-        refused = error
-    for name in _GUESSES[1:]:
+        refused, guesses = error, _GUESSES[1:]
+    except DataTypeError as error:
+        if tag.protocol is not None or not isinstance(tag.address, str):
+            raise
+        # C5 is a coil here and a counter there; a Logix controller would take any word with any type.
+        refused, guesses = error, _SAME_WORDS
+    for name in guesses:
         try:
             spec = protocol_named(name)
             return spec, spec.parse_address(tag)

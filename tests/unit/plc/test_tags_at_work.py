@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bifrost.errors import ConfigError
-from bifrost.plc import PLCConnection, Tag
+from bifrost.errors import ConfigError, DataTypeError
+from bifrost.plc import DataType, PLCConnection, Tag
 from bifrost.plc.drivers.base import Readings
 from bifrost.testing import VirtualClock
 from tests.unit.plc.memory import Machine, MemoryDriver, MemoryPlan, memory
@@ -152,3 +152,17 @@ async def test_a_new_link_begins_with_new_plans_whatever_is_read_first(clock: Vi
     first, single, again, kept = Remembering.plans
     assert len({id(first), id(single), id(again)}) == 3
     assert kept is again
+
+
+def test_a_word_of_two_protocols_takes_the_types_of_both() -> None:
+    """C5 is a coil of Modbus and a counter of an S7; where neither has such a type, Modbus says why."""
+    counter = Tag("parts", "C5", DataType.UINT16)
+    assert PLCConnection("s7", host="192.0.2.8", tags=[counter]).tags[0].dialect == "s7"
+    assert Tag("flag", "C5").datatype is DataType.BOOL
+    with pytest.raises(DataTypeError, match="coil holds BOOL only"):
+        PLCConnection(host="192.0.2.7", tags=[counter])
+    for address, datatype in (("C5", DataType.FLOAT32), ("HR1", DataType.STRUCT)):
+        with pytest.raises(DataTypeError):
+            Tag("t", address, datatype)
+    with pytest.raises(DataTypeError, match="coil holds BOOL only"):
+        Tag("parts", "C5", DataType.UINT16, protocol="modbus-tcp")
