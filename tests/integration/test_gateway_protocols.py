@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -209,7 +211,7 @@ async def comes_and_goes(asked: Asked, gateway: GatewayProcess, second: Any) -> 
             second.faults = CipFaultPlan.always(CipFault.HANG)
             await asyncio.sleep(0.2)
         await asked.call("devices.remove", {"name": "oven"})
-        await until(lambda: process.num_threads() <= threads and process.num_fds() <= descriptors, timeout=3)
+        await until(functools.partial(has_no_more_than, process, threads, descriptors), timeout=3)
         if trouble == "hanging":
             second.faults = None
             await second.stop()
@@ -332,3 +334,39 @@ async def test_check_tells_line_and_right_form_of_wrong_addresses(tmp_path: Path
     assert [(line, place) for line, place, _ in told] == [(line, place) for line, place, _ in expected]
     for (*_, text), (*_, form) in zip(told, expected, strict=True):
         assert form in text
+
+
+async def test_a_second_device_at_the_same_place_comes_and_goes_unnoticed(folder: Path) -> None:
+    """For every protocol: shared links and lines stay with who was there first; what was opened for it is closed."""
+    async with plant() as works:
+        settings = works.write_settings(folder)
+        tables = tomllib.loads(settings.read_text())["devices"]
+        async with run_gateway(settings, python=WATCHED) as gateway:
+            asked = Asked(folder)
+            await until(lambda: asked.good(*DEVICES))
+            await comes_and_goes_beside(asked, gateway, folder, tables)
+            assert {device["details"]["connects"] for device in (await asked.devices()).values()} == {1}
+            assert await gateway.stop(timeout=5) == 0
+        assert_no_complaint(gateway)
+    for tag in ("speed", "temperature"):
+        assert newest(folder)[f"guest/{tag}"] == (None, StatusCode.BAD_OUT_OF_SERVICE)
+
+
+async def comes_and_goes_beside(asked: Asked, gateway: GatewayProcess, folder: Path, tables: dict[str, Any]) -> None:
+    process = psutil.Process(gateway.process.pid)
+    for name in DEVICES:
+        table = {**tables[name]}
+        if "tag_file" in table:
+            table["tag_file"] = str(folder / table["tag_file"])
+        for again in (False, True):  # the first time brings what stays: threads that wait for work
+            threads, descriptors = process.num_threads(), process.num_fds()
+            await asked.call("devices.add", {"name": "guest", "settings": table})
+            await until(lambda: asked.good("guest"))
+            await asked.call("devices.remove", {"name": "guest"})
+            if again:
+                await until(functools.partial(has_no_more_than, process, threads, descriptors), timeout=3)
+        assert await asked.good(*DEVICES)
+
+
+def has_no_more_than(process: psutil.Process, threads: int, descriptors: int) -> bool:
+    return process.num_threads() <= threads and process.num_fds() <= descriptors
