@@ -270,10 +270,9 @@ class PLCConnection:
         """
         prepared = self._plans.one(tag, self._keeper.connects)
         reading = await self._reader.read_strictly(prepared)
-        if reading.errors:
-            for error in reading.errors.values():
-                # Remembered refusals are raised again and again: without the traces of earlier times.
-                raise error.with_traceback(None)
+        if (reading.errors or reading.status) and (error := first_error(prepared, reading)) is not None:
+            # Remembered refusals are raised again and again: without the traces of earlier times.
+            raise error.with_traceback(None)
         values = reading.values
         return values[0] if prepared.tags[0].count == 1 else list(values)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bifrost.core.quality import Quality, StatusCode, quality_of
 from bifrost.core.value import TagValue, Value
-from bifrost.errors import BifrostError
+from bifrost.errors import BadValue, BifrostError
 from bifrost.plc.last_usable import StandIn
 from bifrost.plc.prepared import PreparedRead
 from bifrost.plc.scaling import raw_of
@@ -156,4 +156,6 @@ def first_error(prepared: PreparedRead, reading: Reading) -> BifrostError | None
     for tag, slot in zip(prepared.tags, slots, strict=True):
         if (error := reading.error_of(slot, tag.count)) is not None:
             return error
+        if (status := reading.status_of(slot, tag.count)) >= StatusCode.BAD:
+            return BadValue(f"tag {tag.name!r} has no value: status {status:#010x}, and no word why", status=status)
     return None

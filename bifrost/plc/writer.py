@@ -15,6 +15,7 @@ from bifrost.plc.drivers.base import Driver, MergingDriver, WriteItem
 from bifrost.plc.prepared import PreparedReads
 from bifrost.plc.readback import was_kept
 from bifrost.plc.reader import Reader
+from bifrost.plc.readings import first_error
 from bifrost.plc.reconnect import LinkKeeper
 from bifrost.plc.scaling import raw_of, unscaled
 from bifrost.plc.writes import WriteResults
@@ -109,7 +110,7 @@ class Writer:
                 continue
             prepared = self._plans.one(tag, self._keeper.connects)
             reading = await self._reader.read(prepared)
-            if (error := reading.error_of(0, tag.count)) is not None:
+            if (error := first_error(prepared, reading)) is not None:
                 outcomes[tag.name] = WriteError(f"it was written, but reading it back failed: {error}")
                 continue
             found: Value = reading.values[0] if tag.count == 1 else list(reading.values)

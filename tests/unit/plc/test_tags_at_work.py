@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bifrost.errors import ConfigError, DataTypeError
+from bifrost.core.quality import Quality, StatusCode
+from bifrost.errors import BadValue, ConfigError, DataTypeError
 from bifrost.plc import DataType, PLCConnection, Tag
 from bifrost.plc.drivers.base import Readings
 from bifrost.testing import VirtualClock
@@ -166,3 +167,21 @@ def test_a_word_of_two_protocols_takes_the_types_of_both() -> None:
             Tag("t", address, datatype)
     with pytest.raises(DataTypeError, match="coil holds BOOL only"):
         Tag("parts", "C5", DataType.UINT16, protocol="modbus-tcp")
+
+
+class Curt(MemoryDriver):
+    """Says that all values are bad, and of none why."""
+
+    async def read(self, plan: MemoryPlan, *, timeout: float) -> Readings:
+        return Readings([None] * plan.total, self.clock.time_ns(), [int(StatusCode.BAD)] * plan.total)
+
+
+async def test_a_bad_value_without_a_reason_is_raised_where_values_are_wanted(clock: VirtualClock) -> None:
+    """A plug-in that gives none does not make a None of it."""
+    async with memory(Machine({"a": 1}, driver_type=Curt))(clock) as plc:
+        for use in (plc.read("a"), plc.read_tags(strict=True)):
+            with pytest.raises(BadValue, match="no value"):
+                await use
+        assert (await plc.read_tags())["a"].quality is Quality.BAD
+        failed = (await plc.write_tags({"a": 1}, verify=True)).failed
+        assert "reading it back failed" in str(failed["a"])
