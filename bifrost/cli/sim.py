@@ -37,7 +37,9 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     line.add_argument("--rtu", action="store_true", help="speak RTU over TCP")
     line.add_argument("--serial", metavar="PATH", help="speak RTU on a serial port, such as /dev/ttyUSB0 or COM3")
     line.add_argument("--pty", action="store_true", help="speak RTU on a pseudo-terminal made for it")
-    modbus.add_argument("--baudrate", type=int, default=19200, metavar="BITS", help="of a serial line (default: 19200)")
+    modbus.add_argument(
+        "--baudrate", type=_bits, default=19200, metavar="BITS", help="of a serial line (default: 19200)"
+    )
     modbus.add_argument("--parity", choices=["N", "E", "O"], default="E", help="of a serial line (default: E)")
     modbus.add_argument("--units", metavar="LIST", help="unit ids that answer, such as 1-3 (default: all, as one)")
     modbus.set_defaults(command=_modbus)
@@ -68,6 +70,12 @@ def _add_kind(
 def _port(word: str) -> int:
     if not word.isdecimal() or int(word) > 65535:
         raise argparse.ArgumentTypeError(f"{word} is no port, expected 0 to 65535")
+    return int(word)
+
+
+def _bits(word: str) -> int:
+    if not word.isdecimal() or not 50 <= int(word) <= 4_000_000:
+        raise argparse.ArgumentTypeError(f"{word} is no rate of a serial line, expected 50 to 4000000")
     return int(word)
 
 
@@ -131,7 +139,7 @@ async def _serve(device: SimulatedDevice, options: argparse.Namespace) -> int:
         except OSError as error:
             raise BifrostError(
                 f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; "
-                "choose another with --port"
+                "choose another with --port, or another address with --host"
             ) from error
         try:
             _tell(device, json=options.json)

@@ -270,6 +270,33 @@ async def test_a_port_that_is_taken_is_told() -> None:
     assert "choose another with --port" in done.err
 
 
+@pytest.mark.parametrize("kind", ["modbus", "s7"])
+async def test_a_simulated_device_on_ipv6_is_read_by_its_url(kind: str) -> None:
+    """The address stands in brackets, as the URL is told and as it is taken."""
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    async with simulated(kind, "--host", "::1") as served:
+        done = await bifrost("read", served.urls[0], served.addresses[0])
+    assert "//[::1]:" in served.urls[0]
+    assert done.code == 0, done
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def test_a_rate_that_no_line_has_is_refused() -> None:
+    """Before a pseudo-terminal is made for it."""
+    for rate in ("0", "-5", "x", "5000000"):
+        done = await bifrost("sim", "modbus", "--pty", "--baudrate", rate, "--seconds", "0.1")
+        assert (done.code, "--baudrate" in done.err) == (2, True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is needed")
 async def test_a_simulated_serial_line_is_read_by_its_url() -> None:
     """Two units on one bus; a third one is silent, and what is read of it is BAD."""

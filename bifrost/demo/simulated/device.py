@@ -10,7 +10,7 @@ import msgspec
 
 from bifrost.errors import ConfigError
 
-__all__ = ["Server", "SimulatedDevice", "SimulatedTag", "fault_options"]
+__all__ = ["Server", "SimulatedDevice", "SimulatedTag", "fault_options", "host_in_url"]
 
 
 class Server(Protocol):
@@ -53,6 +53,11 @@ class SimulatedDevice(msgspec.Struct, frozen=True):
     server: Server
     urls: Callable[[], Sequence[str]]
     tags: tuple[SimulatedTag, ...]
+
+
+def host_in_url(host: str) -> str:
+    """Write a host as a URL has it: an IPv6 address stands in brackets; RFC 3986 section 3.2.2."""
+    return f"[{host}]" if ":" in host else host
 
 
 def fault_options(text: str) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from bifrost.demo.recording import Recording
-from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag
+from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag, host_in_url
 from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import DataType
 from bifrost.plc.modbus.address import Area
@@ -62,7 +62,7 @@ def simulated_modbus(
         identification=_IDENTIFICATION,
     )
     scheme = "modbus-rtu-over-tcp" if rtu else "modbus-tcp"
-    return SimulatedDevice(server, lambda: _urls(f"{scheme}://{_quoted(host)}:{server.port}", units), _TAGS)
+    return SimulatedDevice(server, lambda: _urls(f"{scheme}://{host_in_url(host)}:{server.port}", units), _TAGS)
 
 
 def simulated_modbus_rtu(
@@ -134,10 +134,6 @@ def _pseudo_terminal() -> PtyPair:
 
 def _urls(base: str, units: Sequence[int]) -> list[str]:
     return [f"{base}?unit={unit}" for unit in units] or [base]
-
-
-def _quoted(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def oven_bank(recording: Recording) -> RegisterBank:

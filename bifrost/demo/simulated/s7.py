@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bifrost.demo.recording import Recording
-from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag
+from bifrost.demo.simulated.device import SimulatedDevice, SimulatedTag, host_in_url
 from bifrost.plc.sim.faults import FaultPlan
 from bifrost.plc.sim.s7 import S7_FAULTS, S7Memory, S7Target
 from bifrost.plc.sim.signals import Counter, Replay, Sine
@@ -45,4 +45,4 @@ def simulated_s7(
     memory.put("M20.0", True)
     plan = None if faults is None else FaultPlan.seeded(faults[0], rate=faults[1], faults=S7_FAULTS)
     target = S7Target(memory=memory, host=host, port=port, faults=plan)
-    return SimulatedDevice(target, lambda: [f"s7://{host}:{target.port}?rack=0&slot=1"], _TAGS)
+    return SimulatedDevice(target, lambda: [f"s7://{host_in_url(host)}:{target.port}?rack=0&slot=1"], _TAGS)
