@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bifrost.cli.exit_code import ExitCode
+from bifrost.cli.output import counted
 from bifrost.cli.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    from bifrost.gateway.gateway import Gateway
     from bifrost.gateway.settings import GatewaySettings
 
 __all__ = ["add_command"]
@@ -50,6 +52,12 @@ def _run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _device_count(gateway: Gateway) -> int:
+    """Count the kept devices, too, which no settings have."""
+    devices = gateway.tree().find("devices")
+    return 0 if devices is None else len(devices.children)
+
+
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if level == "INFO":
@@ -64,8 +72,8 @@ async def _serve(settings: GatewaySettings) -> None:
 
     stop = asyncio.Event()
     with stop_signals(stop, told=_tell):
-        async with Gateway(settings):
-            _log.info("gateway %s runs with %d devices", settings.gateway.name, len(settings.devices))
+        async with Gateway(settings) as gateway:
+            _log.info("gateway %s runs with %s", settings.gateway.name, counted(_device_count(gateway), "devices"))
             # What lives as long as the gateway need not be looked at in every full collection: with hundreds of
             # devices that stopped all of them for tens of milliseconds. Only a process of our own may decide this.
             gc.collect()

@@ -173,7 +173,8 @@ async def test_a_kept_device_is_there_after_a_restart_until_it_is_removed(folder
             assert (await bifrost("device", "add", "oven", *words, "--keep", "--gateway", settings)).code == 0
             assert (await bifrost("device", "add", "mixer", *words, "--gateway", settings)).code == 0
             await gateway.kill()
-        async with run_gateway(settings):
+        async with run_gateway(settings) as gateway:
+            assert "gateway plant runs with 2 devices" in gateway.log()
             listed = await bifrost("device", "list", "--json", "--gateway", folder / "data")
             assert [(each["name"], each["declared_in"]) for each in json.loads(listed.out)] == [
                 ("press", "settings"),
