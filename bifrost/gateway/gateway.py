@@ -31,6 +31,7 @@ from bifrost.gateway.settings import GatewaySettings
 from bifrost.gateway.settings_file import read_settings
 from bifrost.gateway.status import DeviceInfo, GatewayStatus
 from bifrost.gateway.tree import GatewaySink, GatewayTree
+from bifrost.plc.actor import device_spec
 from bifrost.plc.settings import DeviceSettings
 
 __all__ = ["Gateway"]
@@ -174,7 +175,8 @@ class Gateway:
             BifrostError: it could not be kept; it was removed again.
         """
         roster = self._running_roster()
-        checked = _checked_device(name, settings)
+        # In a thread: the first device of a protocol imports its library, and the others poll meanwhile.
+        checked = await asyncio.to_thread(_checked_device, name, settings)
         device = await roster.add(name, checked, "kept" if persist else "run time")
         if persist:
             try:
@@ -272,4 +274,5 @@ def _checked_device(name: str, settings: DeviceSettings | Mapping[str, Any]) -> 
         checked = check_device(settings, (name,), mistakes)
     if mistakes or checked is None:
         raise config_error("", mistakes)
+    device_spec(checked, name=name)  # imports what its connection will need
     return checked

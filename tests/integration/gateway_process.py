@@ -18,7 +18,7 @@ from bifrost.plc.sim import ModbusTcpServer, RegisterBank
 
 ROOT = Path(__file__).parents[2]
 
-__all__ = ["Finished", "GatewayProcess", "bifrost", "history", "plant_server", "run_gateway", "short_folder"]
+__all__ = ["ROOT", "Finished", "GatewayProcess", "bifrost", "history", "plant_server", "run_gateway", "short_folder"]
 
 
 @dataclass(frozen=True)

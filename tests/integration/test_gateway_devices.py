@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +25,7 @@ from bifrost.gateway import Gateway, GatewaySection, GatewaySettings, UplinkSett
 from bifrost.plc.drivers import ProtocolSpec, protocol_named, register_protocol
 from bifrost.plc.modbus.settings import ModbusSettings
 from bifrost.plc.settings import DeviceSettings, TagSettings
-from tests.integration.gateway_process import history, plant_server, short_folder
+from tests.integration.gateway_process import ROOT, history, plant_server, short_folder
 
 TAG = TagSettings(name="temperature", address="HR1:FLOAT32")
 
@@ -183,8 +186,75 @@ async def test_a_wrong_device_is_refused_before_anything_starts(
         assert devices.children == ()
 
 
-async def test_an_addition_that_is_cancelled_leaves_no_stray_device(folder: Path) -> None:
+async def test_a_device_whose_options_contradict_anothers_waits_until_that_one_is_gone(folder: Path) -> None:
+    """One link cannot be both: the second device says which option it is, and connects after the first was removed."""
+    collected = Collected()
+    async with plant_server() as server:
+        devices: dict[str, DeviceSettings] = {
+            "first": device(server.port),
+            "second": device(server.port, max_in_flight=4, backoff_max=0.2),
+        }
+        async with Gateway(gateway_settings(folder, devices), sinks={"collect": collected}) as gateway:
+            await until(lambda: bool(collected.of("first/temperature")) and bool(collected.of("second/temperature")))
+            infos = {info.name: info for info in await gateway.devices()}
+            assert (infos["first"].state, infos["first"].error) == ("connected", "")
+            assert infos["second"].bad_tags == 1
+            assert "max_in_flight" in infos["second"].error
+            assert set(collected.of("second/temperature")) == {StatusCode.BAD_NOT_CONNECTED}
+            await gateway.remove_device("first")
+            await until(lambda: collected.of("second/temperature")[-1] == StatusCode.GOOD)
+
+
+_IMPORTERS = """
+import asyncio, sys, tempfile, threading
+
+from bifrost.gateway import Gateway, GatewaySection, GatewaySettings
+
+found = {}
+
+class Witness:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"snap7", "pycomm3", "bifrost.plc.s7", "bifrost.plc.ethernet_ip"}:
+            found.setdefault(name, threading.current_thread() is threading.main_thread())
+        return None
+
+async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        async with Gateway(GatewaySettings(gateway=GatewaySection(data_dir=folder))) as gateway:
+            sys.meta_path.insert(0, Witness())
+            for protocol, address in {"s7": "M0.0", "ethernet-ip": "Speed"}.items():
+                tags = [{"name": "a", "address": address}]
+                table = {"protocol": protocol, "host": "127.0.0.1", "port": 1, "tags": tags}
+                await gateway.add_device(protocol, table)
+            while "pycomm3" not in found:
+                await asyncio.sleep(0.01)
+
+asyncio.run(main())
+print(found)
+"""
+
+
+async def test_a_new_protocol_is_imported_beside_the_loop() -> None:
+    """The first device of a protocol brings its library; the loop, and with it the other devices, does not wait."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _IMPORTERS, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    found = ast.literal_eval(out.decode())
+    assert found == {"bifrost.plc.s7": False, "snap7": False, "bifrost.plc.ethernet_ip": False, "pycomm3": False}
+
+
+async def test_an_addition_that_is_cancelled_leaves_no_stray_device(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cancelled at any moment, the device is there and known, or neither; and its name can be used again."""
+
+    async def at_once(function: Callable[..., object], *args: object) -> object:
+        return function(*args)
+
+    # The settings are checked in a thread, and most moments would fall there.
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
     async with Gateway(gateway_settings(folder, {}), sinks={"collect": Collected()}) as gateway:
         for moment in range(40):
             adding = asyncio.create_task(gateway.add_device("oven", device(1)))

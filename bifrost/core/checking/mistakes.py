@@ -48,7 +48,10 @@ def config_error(origin: str, mistakes: Iterable[Mistake]) -> ConfigError:
 def nearest(found: str, known: Sequence[str]) -> str | None:
     """Tell the known word that a misspelt one most likely stands for."""
     by_folded = {word.casefold().replace("-", "_"): word for word in known}
-    close = difflib.get_close_matches(found.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
+    folded = found.casefold().replace("-", "_")
+    if len(longer := [word for key, word in by_folded.items() if folded in key.split("_")]) == 1:
+        return longer[0]  # port for serial_port, unit for unit_id
+    close = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bifrost.core.checking.checker import check_settings, problems_of
-from bifrost.core.checking.mistakes import Mistake
+from bifrost.core.checking.mistakes import Mistake, nearest
 from bifrost.core.settings import Problem, Settings
 from bifrost.errors import AddressError
 
@@ -176,3 +176,17 @@ def test_any_value_gives_settings_or_mistakes(value: object) -> None:
         assert mistakes
     else:
         assert plant == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "near"),
+    [
+        ("port", "serial_port"),
+        ("Unit", "unit_id"),
+        ("baudrat", "baudrate"),
+        ("zzzz", None),
+    ],
+)
+def test_a_word_of_a_key_stands_for_the_key(found: str, near: str | None) -> None:
+    """Who writes a part of a key's name meant that key, whatever else is spelt alike."""
+    assert nearest(found, ["serial_port", "parity", "unit_id", "baudrate"]) == near
