@@ -120,6 +120,11 @@ class TcpDevice(SwitchedDevice):
     host: str
     port: int
     _server: asyncio.Server | None = None
+    _stopped = False
+
+    def opened(self, link: DeviceLink) -> bool:
+        """Take a new link, or say no; one that was just being accepted when the device was switched off comes late."""
+        return super().opened(link) and not self._stopped
 
     @abc.abstractmethod
     async def _listen(self) -> asyncio.Server:
@@ -135,6 +140,7 @@ class TcpDevice(SwitchedDevice):
             OSError: the port is taken or may not be used.
         """
         if self._server is None:
+            self._stopped = False
             self._server = await self._listen()
             self.port = self._server.sockets[0].getsockname()[1]
 
@@ -151,6 +157,7 @@ class TcpDevice(SwitchedDevice):
         server, self._server = self._server, None
         if server is None:
             return
+        self._stopped = True
         server.close()
         self.drop_clients(reset=reset)
         try:
