@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bifrost.errors import BifrostError, ConfigError, LinkTimeout, MissingExtra, NotConnected, ProtocolError
 from bifrost.plc.modbus.exchanging import MBAP_BYTES, Frame, OnLost, Tally
 from bifrost.plc.modbus.live_link import LiveLink
+from bifrost.plc.modbus.opening import let_rest
 from bifrost.plc.modbus.pymodbus_tls import tls_context
 from bifrost.plc.modbus.rtu_debts import Debts
 from bifrost.plc.modbus.rtu_settings import ModbusRtuSettings
@@ -91,14 +92,7 @@ class PymodbusLink(LiveLink):
             self._drop()
             raise NotConnected(f"cannot connect to {where}: {self._failure or 'pymodbus does not say why'}")
         self.connected = True
-        if delay > 0:
-            try:
-                await asyncio.sleep(delay)
-            except BaseException:
-                await self.aclose()
-                raise
-            if not self.connected:
-                raise NotConnected(f"{where} closed the link as soon as it was up")
+        await let_rest(self, where, delay)
 
     async def exchange(self, frame: Frame, unit: int, timeout: float, tally: Tally) -> bytes:
         """Send one request, once, and wait for its answer.

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError, LinkTimeout, NotConnected
+from bifrost.errors import BifrostError
 from bifrost.plc.modbus.driver import ModbusDriver
 from bifrost.plc.modbus.exchanging import Link, OnLost
+from bifrost.plc.modbus.opening import let_rest, open_tcp
 from bifrost.plc.modbus.rtu_link import RtuLink
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
 from bifrost.plc.modbus.serial_port import open_serial_port
@@ -50,7 +51,7 @@ class ModbusRtuDriver(_BusDriver):
             asyncio.get_running_loop(), on_lost, health, timing=settings.timing, local_echo=settings.local_echo
         )
         open_serial_port(settings.line, link)
-        await _rest(link, settings.connect_delay)
+        await let_rest(link, settings.line.port, settings.connect_delay)
         return link
 
 
@@ -72,28 +73,9 @@ class ModbusRtuOverTcpDriver(_BusDriver):
         def link() -> RtuLink:
             return RtuLink(loop, on_lost, health, timing=settings.timing, local_echo=settings.local_echo)
 
-        try:
-            async with asyncio.timeout(timeout):
-                _, opened = await loop.create_connection(link, host, port)
-        except TimeoutError:
-            raise LinkTimeout(f"no link to {host} port {port} within {timeout} s") from None
-        except OSError as error:
-            raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
-        await _rest(opened, settings.connect_delay)
+        opened = await open_tcp(link, host, port, timeout=timeout)
+        await let_rest(opened, f"{host} port {port}", settings.connect_delay)
         return opened
-
-
-async def _rest(link: RtuLink, seconds: float) -> None:
-    """Wait until a link that just came up may be used."""
-    if seconds <= 0:
-        return
-    try:
-        await asyncio.sleep(seconds)
-    except BaseException:
-        await link.aclose()
-        raise
-    if not link.connected:
-        raise NotConnected("the link ended as soon as it was up")
 
 
 def _ignore(error: BifrostError) -> None:

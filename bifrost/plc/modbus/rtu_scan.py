@@ -8,30 +8,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from bifrost._native import modbus_decode_answer, modbus_frame, modbus_read_request
 from bifrost.core.clock import SystemClock
-from bifrost.errors import ConfigError, LinkTimeout, ModbusFault, ProtocolError
+from bifrost.errors import LinkTimeout, ModbusFault, ProtocolError
 from bifrost.plc.drivers.base import FoundDevice
 from bifrost.plc.modbus.exchanging import Link, Tally
 from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.rtu_driver import ModbusRtuDriver, ModbusRtuOverTcpDriver
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
+from bifrost.plc.modbus.scan_target import (
+    ABSENT_CODES,
+    ALL_UNITS,
+    IDENTIFICATION_TIMEOUT,
+    checked_units,
+    endpoint_text,
+    found_unit,
+    host_and_port,
+)
 from bifrost.plc.settings import refuse_problems, settings_from_options
 
 __all__ = ["scan_bus_in_tcp", "scan_line"]
 
-_ALL_UNITS = range(1, 248)
-_ABSENT_CODES = frozenset({10, 11})
-_IDENTIFICATION_TIMEOUT = 1.0
 _DEFAULT_PORT = 502
 
 
 async def scan_line(
     target: str,
     *,
-    units: Iterable[int] = _ALL_UNITS,
+    units: Iterable[int] = ALL_UNITS,
     timeout: float = 0.3,
     baudrate: int = 19200,
     parity: Literal["N", "E", "O"] = "E",
@@ -63,17 +69,17 @@ async def scan_line(
     assert isinstance(settings, ModbusRtuSettings)
     said_of_line = {name: value for name, value in line.items() if value not in {None, False}}
     url = f"modbus-rtu://{port}" if port.startswith("/") else f"modbus-rtu:///{port}"
-    wanted = _checked(units)
+    wanted = checked_units(units, ALL_UNITS[-1])
     link = await ModbusRtuDriver(settings, SystemClock()).open_link_alone(timeout=settings.connect_timeout)
     try:
         async for unit, said in _present(link, wanted, timeout):
-            yield _found("modbus-rtu", port, f"{url}?{urlencode({'unit': unit, **said_of_line})}", unit, said)
+            yield found_unit("modbus-rtu", port, f"{url}?{urlencode({'unit': unit, **said_of_line})}", unit, said)
     finally:
         await link.aclose()
 
 
 async def scan_bus_in_tcp(
-    target: str, *, units: Iterable[int] = _ALL_UNITS, timeout: float = 0.5, port: int = _DEFAULT_PORT
+    target: str, *, units: Iterable[int] = ALL_UNITS, timeout: float = 0.5, port: int = _DEFAULT_PORT
 ) -> AsyncIterator[FoundDevice]:
     """Do the same behind a converter that passes RTU on.
 
@@ -87,16 +93,16 @@ async def scan_bus_in_tcp(
         ConfigError: an argument is out of range.
         LinkError: the converter cannot be reached, or hung up in the middle.
     """
-    host, port = _address(target, port)
+    host, port = host_and_port(target, port)
     settings = ModbusRtuOverTcpSettings(host=host, port=port, timeout=timeout, quiet_after_timeout=0.0)
     refuse_problems(settings)
-    wanted = _checked(units)
+    wanted = checked_units(units, ALL_UNITS[-1])
     link = await ModbusRtuOverTcpDriver(settings, SystemClock()).open_link_alone(timeout=settings.connect_timeout)
-    endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    endpoint = endpoint_text(host, port)
     try:
         async for unit, said in _present(link, wanted, timeout):
             url = f"modbus-rtu-over-tcp://{endpoint}?unit={unit}"
-            yield _found("modbus-rtu-over-tcp", endpoint, url, unit, said)
+            yield found_unit("modbus-rtu-over-tcp", endpoint, url, unit, said)
     finally:
         await link.aclose()
 
@@ -111,13 +117,13 @@ async def _present(
             return await link.exchange(lambda tid: modbus_frame(tid, unit, request), unit, patience, tally)
 
         async def ask_patiently(request: bytes, unit: int = unit) -> bytes:
-            return await ask(request, unit, max(timeout, _IDENTIFICATION_TIMEOUT))
+            return await ask(request, unit, max(timeout, IDENTIFICATION_TIMEOUT))
 
         request = modbus_read_request(3, 0, 1)
         try:
             modbus_decode_answer(request, await ask(request))
         except ModbusFault as fault:
-            if fault.code in _ABSENT_CODES:
+            if fault.code in ABSENT_CODES:
                 continue
         except ProtocolError:
             pass  # something answers to this number, if badly
@@ -127,32 +133,3 @@ async def _present(
             yield unit, await identify(ask_patiently)
         except (LinkTimeout, ModbusFault, ProtocolError):
             yield unit, None
-
-
-def _found(protocol: str, endpoint: str, url: str, unit: int, said: DeviceIdentification | None) -> FoundDevice:
-    return FoundDevice(
-        protocol=protocol,
-        endpoint=endpoint,
-        url=url,
-        name="" if said is None else said.name,
-        vendor="" if said is None else said.vendor,
-        description="" if said is None else said.revision,
-        unit_id=unit,
-    )
-
-
-def _checked(units: Iterable[int]) -> list[int]:
-    wanted = list(dict.fromkeys(units))
-    for unit in wanted:
-        if not 1 <= unit <= 247:
-            raise ConfigError(f"expected unit ids from 1 to 247, got {unit}; 0 is the broadcast, which nobody answers")
-    return wanted
-
-
-def _address(target: str, port: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(target if "//" in target else f"//{target}")
-        named = parts.port
-    except ValueError:
-        raise ConfigError(f"expected a host, or host:port with a port of 1 to 65535, got {target!r}") from None
-    return parts.hostname or "", port if named is None else named

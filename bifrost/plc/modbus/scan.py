@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from urllib.parse import urlsplit
 
 from bifrost._native import modbus_decode_answer, modbus_frame, modbus_read_request
 from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
@@ -17,23 +16,25 @@ from bifrost.plc.drivers.base import FoundDevice
 from bifrost.plc.modbus.exchanging import Tally
 from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.link import ModbusLink
+from bifrost.plc.modbus.opening import open_tcp
+from bifrost.plc.modbus.scan_target import (
+    ABSENT_CODES,
+    ALL_UNITS,
+    IDENTIFICATION_TIMEOUT,
+    checked_units,
+    endpoint_text,
+    found_unit,
+    host_and_port,
+)
 from bifrost.plc.modbus.units import UnitHealth
 
 __all__ = ["scan_units"]
-
-_ABSENT_CODES = frozenset({10, 11})
-"""A gateway's word for "nobody there": no path, no answer from the target."""
-
-_IDENTIFICATION_TIMEOUT = 1.0
-"""Seconds at least: libmodbus rests for half a second before it says that it does not know a function."""
-
-_ALL_UNITS = range(1, 248)
 
 
 async def scan_units(
     target: str,
     *,
-    units: Iterable[int] = _ALL_UNITS,
+    units: Iterable[int] = ALL_UNITS,
     timeout: float = 0.5,
     rate: float = 10.0,
     port: int = 502,
@@ -57,8 +58,8 @@ async def scan_units(
         ConfigError: an argument is out of range.
         LinkError: the target is not reachable, or was not any more in the middle.
     """
-    host, port = _address(target, port)
-    wanted = _checked(units)
+    host, port = host_and_port(target, port)
+    wanted = checked_units(units, 255)
     for name, value, low, high in (
         ("timeout", timeout, 0.01, 60),
         ("rate", rate, 0.1, 1000),
@@ -93,17 +94,8 @@ class _Scanner:
         if link is not None and link.connected:
             return link
         await self.aclose()
-        loop = asyncio.get_running_loop()
-        link = ModbusLink(loop, _ignore, UnitHealth(probe_interval=1.0), unit_policy="strict")
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                await loop.create_connection(lambda: link, self._host, self._port)
-        except TimeoutError:
-            text = f"no link to {self._host} port {self._port} within {self._connect_timeout:g} s"
-            raise LinkTimeout(text) from None
-        except OSError as error:
-            text = f"cannot connect to {self._host} port {self._port}: {error.strerror or error}"
-            raise NotConnected(text) from error
+        link = ModbusLink(asyncio.get_running_loop(), _ignore, UnitHealth(probe_interval=1.0), unit_policy="strict")
+        await open_tcp(lambda: link, self._host, self._port, timeout=self._connect_timeout)
         self._link = link
         return link
 
@@ -113,7 +105,7 @@ class _Scanner:
         try:
             modbus_decode_answer(request, await self._ask(unit, request, self._timeout))
         except ModbusFault as fault:
-            return fault.code not in _ABSENT_CODES
+            return fault.code not in ABSENT_CODES
         except ProtocolError:
             # Something answered, if badly; but bytes that end the link may come from anything.
             return self._link is not None and self._link.connected
@@ -127,7 +119,7 @@ class _Scanner:
         """Ask what it is; None if it does not say."""
 
         async def ask(request: bytes) -> bytes:
-            return await self._ask(unit, request, max(self._timeout, _IDENTIFICATION_TIMEOUT))
+            return await self._ask(unit, request, max(self._timeout, IDENTIFICATION_TIMEOUT))
 
         try:
             return await identify(ask)
@@ -142,17 +134,8 @@ class _Scanner:
 
     def describe(self, unit: int, said: DeviceIdentification | None) -> FoundDevice:
         """Make what the caller gets."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        endpoint = f"{host}:{self._port}"
-        return FoundDevice(
-            protocol="modbus-tcp",
-            endpoint=endpoint,
-            url=f"modbus-tcp://{endpoint}?unit={unit}",
-            name="" if said is None else said.name,
-            vendor="" if said is None else said.vendor,
-            description="" if said is None else said.revision,
-            unit_id=unit,
-        )
+        endpoint = endpoint_text(self._host, self._port)
+        return found_unit("modbus-tcp", endpoint, f"modbus-tcp://{endpoint}?unit={unit}", unit, said)
 
     async def aclose(self) -> None:
         """End the link."""
@@ -167,28 +150,6 @@ class _Scanner:
         self._not_before = loop.time() + self._gap
         link = await self.connect()
         return await link.exchange(lambda tid: modbus_frame(tid, unit, request), unit, timeout, self._tally)
-
-
-def _address(target: str, port: int) -> tuple[str, int]:
-    bare_ipv6 = target.count(":") > 1 and not target.startswith("[") and "//" not in target
-    try:
-        parts = urlsplit(f"//[{target}]" if bare_ipv6 else target if "//" in target else f"//{target}")
-        host, port = parts.hostname or "", port if parts.port is None else parts.port
-    except ValueError:
-        host = ""
-    if not host:
-        raise ConfigError(f"expected a host, or host:port with a port of 1 to 65535, got {target!r}")
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"expected a port of 1 to 65535, got {port}")
-    return host, port
-
-
-def _checked(units: Iterable[int]) -> list[int]:
-    wanted = list(dict.fromkeys(units))
-    for unit in wanted:
-        if not 1 <= unit <= 255:
-            raise ConfigError(f"expected unit ids from 1 to 255, got {unit}; 0 is the broadcast, which nobody answers")
-    return wanted
 
 
 def _ignore(error: BifrostError) -> None:

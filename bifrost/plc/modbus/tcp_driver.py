@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
-from bifrost.errors import LinkTimeout, NotConnected
 from bifrost.plc.drivers.base import Capabilities
 from bifrost.plc.modbus.driver import ModbusDriver
 from bifrost.plc.modbus.exchanging import Link, OnLost
 from bifrost.plc.modbus.lax_link import LaxModbusLink
 from bifrost.plc.modbus.link import ModbusLink
+from bifrost.plc.modbus.opening import let_rest, open_tcp
 from bifrost.plc.modbus.pipelined_link import PipelinedLink
 from bifrost.plc.modbus.settings import ModbusSettings
 from bifrost.plc.modbus.tcp_link import TcpLink
@@ -43,22 +43,8 @@ class ModbusTcpDriver(ModbusDriver):
 
             return await open_pymodbus_network(self._tcp, on_lost, health, timeout=timeout)
         loop = asyncio.get_running_loop()
-        link = self._make_link(loop, on_lost, health)
-        try:
-            async with asyncio.timeout(timeout):
-                await loop.create_connection(lambda: link, host, port)
-        except TimeoutError:
-            raise LinkTimeout(f"no link to {host} port {port} within {timeout:g} s") from None
-        except OSError as error:
-            raise NotConnected(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
-        if self._tcp.connect_delay > 0.0:
-            try:
-                await asyncio.sleep(self._tcp.connect_delay)
-            except BaseException:
-                link.drop()
-                raise
-            if not link.connected:
-                raise NotConnected(f"{host} port {port} closed the link as soon as it was up")
+        link = await open_tcp(lambda: self._make_link(loop, on_lost, health), host, port, timeout=timeout)
+        await let_rest(link, f"{host} port {port}", self._tcp.connect_delay)
         return link
 
     def _make_link(self, loop: asyncio.AbstractEventLoop, on_lost: OnLost, health: UnitHealth) -> TcpLink:

@@ -83,11 +83,6 @@ class TcpLink(TransportLink):
         if (failure := self._framer.failure) is not None:
             self.abort(ProtocolError(failure))
 
-    def drop(self) -> None:
-        """End the link at once; `on_lost` is not called."""
-        self._on_lost = None
-        self.abort(NotConnected("the connection was closed"))
-
     async def aclose(self, *, timeout: float = 1.0) -> None:
         """End the link in order, by force after `timeout` seconds; idempotent; `on_lost` is not called."""
         self._on_lost = None
