@@ -64,6 +64,9 @@ class Writer:
 
     def planned(self, values: Mapping[Any, object], *, atomic: bool, merge: bool) -> tuple[list[Tag], list[_Job]]:
         """Check and encode several values, and tell what is to be sent; pure; raises what is wrong."""
+        asked: object = values
+        if not isinstance(asked, Mapping):
+            raise ConfigError(f"expected values by tag, such as {{'speed': 5}}, got {asked!r:.60}")
         tags = [self._plans.tag(tag) for tag in values]
         if len({tag.name for tag in tags}) != len(tags):
             raise ConfigError("two of the tags have the same name; write each once")
@@ -80,7 +83,7 @@ class Writer:
         return self._planner.prepare(tag, unscaled(tag, value))
 
     def _jobs(self, items: Sequence[WriteItem], *, merge: bool) -> list[_Job]:
-        if not merge or not self._planner.capabilities.merge_writes:
+        if not merge or not items or not self._planner.capabilities.merge_writes:
             return [(item, [item]) for item in items]
         merged = cast(MergingDriver, self._planner).merge(items)
         # A merged item bears the tag of the first of its neighbours: up to the next one's first, they are its own.

@@ -320,3 +320,14 @@ async def test_a_verified_write_allows_for_what_scale_and_type_round(
     """A number that the device cannot have to the last digit is not called lost."""
     async with connection(server.port) as plc:
         assert (await plc.write_tags({tag: value}, verify=True)).failed == {}
+
+
+@pytest.mark.parametrize("options", [{}, {"merge": True}, {"atomic": True}, {"verify": True}])
+async def test_nothing_to_write_is_written(server: ModbusTcpServer, options: dict[str, bool]) -> None:
+    """An empty table is no mistake; what is no table is one."""
+    async with connection(server.port) as plc:
+        results = await plc.write_tags({}, **options)
+        assert (results.ok, len(results)) == (True, 0)
+        with pytest.raises(ConfigError, match="expected values by tag"):
+            await plc.write_tags([("t", 1)], **options)  # type: ignore[call-overload]  # wrong on purpose
+    assert server.counters.requests == 0
