@@ -10,12 +10,9 @@ Run: ``python -m benchmarks.actors [--quick] [--only tell,ask] [--markdown] [--j
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 from benchmarks import _actors_peers as peers
@@ -26,6 +23,7 @@ from benchmarks._actors_messages import ask_rows, suspending_ask_rows, tell_rows
 from benchmarks._actors_otp import Otp
 from benchmarks._actors_starts import start_rows
 from benchmarks._actors_table import Row, Setting, markdown, plain
+from benchmarks._command import command_line, write_rows
 from benchmarks._report import heading
 
 __all__ = ["main"]
@@ -42,23 +40,15 @@ _PARTS: Final[Mapping[str, Callable[[Setting, Otp], list[Row]]]] = {
 }
 
 
-def parts(text: str) -> list[str]:
-    """The parts that are asked for."""
-    wanted = text.split(",")
-    unknown = [part for part in wanted if part not in _PARTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"no part {unknown[0]!r}; there are {', '.join(_PARTS)}")
-    return wanted
-
-
 def main() -> int:
     """Measure and print; 0 unless `--strict` and something is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="short rounds and few of them; for a first impression")
-    parser.add_argument("--only", type=parts, default=list(_PARTS), help=f"some of {','.join(_PARTS)}")
+    parser = command_line(
+        __doc__,
+        _PARTS,
+        quick="short rounds and few of them; for a first impression",
+        strict="exit code 1 if a bar or a peer is missing",
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table for the documentation")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file too")
-    parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar or a peer is missing")
     options = parser.parse_args()
     setting = Setting(rounds=3, scale=0.2) if options.quick else Setting()
     rows: list[Row] = []
@@ -71,8 +61,7 @@ def main() -> int:
             rows += _PARTS[part](setting, otp)
             print(f"{part}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     print(markdown(rows) if options.markdown else plain(rows))
-    if options.json is not None:
-        options.json.write_text(json.dumps({"head": head, "rows": [row.as_json() for row in rows]}, indent=1))
+    write_rows(options.json, head, rows)
     missed = [row for row in rows if row.reached is False]
     missing = [row for row in rows if row.note]
     reached = sum(row.reached is True for row in rows)

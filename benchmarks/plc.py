@@ -10,15 +10,13 @@ code is 1 if a bar is missed; it always is if a part failed.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
+from benchmarks._command import command_line, write_rows
 from benchmarks._plc_links import cip_rows, s7_rows
 from benchmarks._plc_mixed import mixed_rows
 from benchmarks._plc_neuron import neuron_rows
@@ -39,22 +37,14 @@ _PARTS: Final[Mapping[str, Callable[[Length], list[Row]]]] = {
 }
 
 
-def parts(text: str) -> list[str]:
-    """The parts that are asked for."""
-    wanted = text.split(",")
-    unknown = [part for part in wanted if part not in _PARTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"no part {unknown[0]!r}; there are {', '.join(_PARTS)}")
-    return wanted
-
-
 def main() -> int:
     """Measure and print; 0 unless a part failed, or a bar is missed and `--strict` was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few rounds and phases of 10 s; for a first impression")
-    parser.add_argument("--only", type=parts, default=list(_PARTS), help=f"some of {','.join(_PARTS)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to a file too")
-    parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed")
+    parser = command_line(
+        __doc__,
+        _PARTS,
+        quick="few rounds and phases of 10 s; for a first impression",
+        strict="exit code 1 if a bar is missed",
+    )
     options = parser.parse_args()
     length = Length(quick=options.quick)
     head = heading(f"bifrost.plc{', quick' if options.quick else ''}")
@@ -71,8 +61,7 @@ def main() -> int:
             traceback.print_exc()
         print(f"{part}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     print(markdown(rows))
-    if options.json is not None:
-        options.json.write_text(json.dumps({"head": head, "rows": [row.as_json() for row in rows]}, indent=1))
+    write_rows(options.json, head, rows)
     missed = sum(row.reached is False for row in rows)
     print(f"\nbars reached: {sum(row.reached is True for row in rows)}, missed: {missed}; failed: {len(failed)}")
     return 1 if failed or (options.strict and missed) else 0
