@@ -49,7 +49,7 @@ BifrostError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ActorCrashed",
@@ -200,11 +200,19 @@ class WriteError(BifrostError):
 
     Attributes:
         unknown_outcome: true if the request left this machine and no answer came, so the device may have acted.
+        results: of several writes, what became of each by tag name, None for those that were written; else None.
     """
 
-    def __init__(self, message: str, *, unknown_outcome: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        unknown_outcome: bool = False,
+        results: Mapping[str, BifrostError | None] | None = None,
+    ) -> None:
         super().__init__(message)
         self.unknown_outcome = unknown_outcome
+        self.results = results
 
 
 class DeliveryError(BifrostError):

@@ -54,10 +54,10 @@ class WriteResults(Mapping[str, BifrostError | None]):
         """Raise if a value was not written.
 
         Raises:
-            WriteError: naming each tag that was not; `unknown_outcome` if the device may have acted on one.
+            WriteError: naming each tag that was not; `unknown_outcome` if the device may have acted on one; its
+                `results` are these.
         """
         if failed := self.failed:
             text = "; ".join(f"{name}: {error}" for name, error in failed.items())
-            raise WriteError(
-                f"{len(failed)} of {len(self)} values were not written: {text}", unknown_outcome=bool(self.unknown)
-            )
+            summary = f"{len(failed)} of {len(self)} values were not written: {text}"
+            raise WriteError(summary, unknown_outcome=bool(self.unknown), results=self)

@@ -368,6 +368,7 @@ async def test_writes_keep_their_order_and_each_tells_its_own_end(clock: Virtual
         with pytest.raises(WriteError, match="1 of 1 values were not written: b: lost") as caught:
             results.raise_errors()
         assert caught.value.unknown_outcome
+        assert caught.value.results is results
         writes = [entry for entry in machine.log if entry.startswith("write ")]
         assert writes == ["write c 1", "write a 2", "write b 3", "write b 3"]
 
