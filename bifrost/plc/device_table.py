@@ -18,7 +18,6 @@ from bifrost.errors import ConfigError
 from bifrost.plc.datatypes import ProtocolType
 from bifrost.plc.drivers.registry import known_protocols, protocol_named
 from bifrost.plc.settings import DeviceSettings, doubled_names
-from bifrost.plc.tag_files import read_tag_settings
 
 __all__ = ["check_device", "device_from_file", "device_from_table", "with_tag_file"]
 
@@ -122,6 +121,8 @@ def with_tag_file(settings: DeviceSettings, folder: FilePath | None = None) -> D
     """
     if settings.tag_file is None:
         return settings
+    from bifrost.plc.tag_files import read_tag_settings  # few name a file, and everybody imports this
+
     found = read_tag_settings((folder or FilePath()) / settings.tag_file, protocol=settings.protocol)
     merged = structs.replace(settings, tags=(*settings.tags, *found), tag_file=None)
     if mistakes := [f"{settings.tag_file}: {problem.text}" for problem in merged.problems()]:
