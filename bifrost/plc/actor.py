@@ -24,6 +24,7 @@ from bifrost.errors import ActorStopped, BifrostError, MailboxFull, WriteError
 from bifrost.plc.connection import PLCConnection
 from bifrost.plc.device import DeviceMessage, DeviceStatus, GetStatus, PollGroup, SetOutputs, WriteOutcome, WriteTag
 from bifrost.plc.group import GroupAtWork, groups_at_work
+from bifrost.plc.link_news import LinkNews
 from bifrost.plc.polling import stagger
 from bifrost.plc.reconnect import LinkState, StateChange
 from bifrost.plc.settings import DeviceSettings
@@ -112,12 +113,12 @@ class DeviceActor(Actor[DeviceMessage]):
         self._durations: deque[float] = deque(maxlen=_DURATIONS_KEPT)
         self._polls = self._published = self._dropped = self._repeated = 0
         self._warn_at = 0.0
-        self._outage = False
         self._proven = False
 
     async def on_start(self) -> None:
         """Make the connection and begin to poll; whether the device is there shows later."""
         self._clock = self.ctx.clock
+        self._news = LinkNews(self.ctx.log)
         self._sequence = self._since_ns = self._clock.time_ns()
         self._connection = self._connect(self._clock)
         self._groups = groups_at_work(self._connection, self._group_settings, self._record_counter, self._bad_repeat)
@@ -166,11 +167,10 @@ class DeviceActor(Actor[DeviceMessage]):
 
     def _on_link(self, change: StateChange) -> None:
         self._since_ns = self._clock.time_ns()
-        if change.new is LinkState.BACKOFF and not self._outage:
+        if change.new is LinkState.BACKOFF:
             # Said once for each outage: the attempts that fail during it are in the status.
-            self._outage = True
-            self.ctx.log.warning("not connected: %s", change.reason)
-            self._link_changed.set()
+            if self._news.down(change.reason, self._clock.monotonic()):
+                self._link_changed.set()
         elif change.new is LinkState.CONNECTED and change.old is LinkState.CONNECTING:
             self._proven = False
             if not self._groups:
@@ -180,8 +180,8 @@ class DeviceActor(Actor[DeviceMessage]):
     def _end_outage(self) -> None:
         # Not when the link comes up: a device that hangs takes one connection after the other and answers none, and
         # that is one outage.
-        self._proven, self._outage = True, False
-        self.ctx.log.info("connected")
+        self._proven = True
+        self._news.up(self._clock.monotonic())
 
     async def _poll(self, group: GroupAtWork) -> None:
         async with self._turn:  # one poll at a time: the link has one request in flight, and batches keep their order
@@ -196,6 +196,7 @@ class DeviceActor(Actor[DeviceMessage]):
                 self._durations.append(now - began)
                 if not self._proven and (statuses is None or not _UNANSWERED.issuperset(statuses)):
                     self._end_outage()
+            self._news.look(now)
             if group.counter_at is not None and not self._is_new_record(group, batch, statuses is None):
                 return
             batch = group.worth_publishing(batch, now)

@@ -176,6 +176,30 @@ async def test_a_device_that_takes_links_and_answers_none_is_one_outage(
     assert told == ["press: connected", "press: not connected: given up", "press: connected"]
 
 
+async def test_a_link_that_comes_and_goes_fills_no_log_and_leaves_no_wrong_last_word(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A few lines at once, then two a minute that count what was held back; the last one says how it is now."""
+    machine = Machine({"a": 1})
+
+    def hang_up() -> None:
+        if machine.driver is not None and machine.driver.on_lost is not None:
+            asyncio.get_running_loop().call_later(0.01, machine.driver.on_lost, NotConnected("hung up"))
+
+    machine.on_read = hang_up
+    with caplog.at_level(logging.INFO, logger="bifrost.actors"):
+        async with running(clock, memory(machine, backoff_max=0.2)) as plant:
+            await asyncio.sleep(600.0)
+            assert (await plant.status()).connects > 500
+            machine.present = False
+            await asyncio.sleep(60.0)
+        told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("press: ")]
+    assert told[:3] == ["press: connected", "press: not connected: hung up", "press: connected"]
+    assert 25 <= len(told) <= 35
+    assert told[-1].startswith("press: not connected: ")
+    assert "lines held back" in told[-2]
+
+
 async def test_one_bad_tag_does_not_hide_the_others(clock: VirtualClock) -> None:
     """The silent tag is published bad once; the other one goes on with every poll."""
     machine = Machine({"a": 1, "b": 2})
