@@ -9,6 +9,7 @@ import abc
 import asyncio
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -49,12 +50,15 @@ class LinkPromises(abc.ABC):
         protocol: its name.
         tag: one that can be read.
         value: what it reads as.
+        options: more options of the connection.
+        lookup_threads: threads that may hang in a name server, of eight connections to one name.
     """
 
     protocol: ClassVar[str]
     tag: ClassVar[Tag]
     value: ClassVar[Value]
     options: ClassVar[Mapping[str, object]] = {}
+    lookup_threads: ClassVar[int] = 1
 
     @abc.abstractmethod
     def device(self) -> SimulatedDevice:
@@ -133,15 +137,46 @@ class LinkPromises(abc.ABC):
             asked.append(host)
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        async def unknown_to_the_loop(host: object, *_: object, **__: object) -> list[object]:
-            return unknown(host)
-
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown_to_the_loop)
         async with self.connection(9, host="no-such-device.invalid") as plc:
             with pytest.raises(NotConnected, match=r"no-such-device\.invalid.*not known"):
                 await plc.read(self.tag)
             await until(lambda: len(asked) >= 2, timeout=2.0)
+
+    async def test_a_name_server_that_hangs_holds_up_nobody_else(
+        self, running: SimulatedDevice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Attempts take a few threads at most, none of the loop's own; they succeed once there is an answer."""
+        answer = threading.Event()
+        known = socket.getaddrinfo
+
+        def hang(host: Any, *more: Any, **options: Any) -> Any:
+            if host != "slow.invalid":
+                return known(host, *more, **options)
+            assert answer.wait(10.0)
+            return known("127.0.0.1", *more, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        loop = asyncio.get_running_loop()
+        threads = threading.active_count()
+        plcs = [self.connection(running.port, host="slow.invalid", connect_timeout=0.05) for _ in range(8)]
+        try:
+            for plc in plcs:
+                plc.start()
+            await until(lambda: all(plc.stats.connect_failures >= 2 for plc in plcs), timeout=5.0)
+            assert threading.active_count() <= threads + self.lookup_threads
+            assert not any("asyncio" in thread.name for thread in threading.enumerate())
+            began = loop.time()
+            await plcs.pop().aclose()
+            assert loop.time() - began < 1.0
+            answer.set()
+            for plc in plcs:
+                await plc.wait_connected(timeout=5.0)
+                assert await plc.read(self.tag) == self.value
+        finally:
+            answer.set()
+            for plc in plcs:
+                await plc.aclose()
 
     async def test_a_half_open_link_is_given_up_and_made_anew(self, running: SimulatedDevice) -> None:
         """Open, and nobody is there: after a few deadlines there is another link, without anybody's help."""

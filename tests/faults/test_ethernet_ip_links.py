@@ -18,6 +18,7 @@ class TestEtherNetIPLinks(LinkPromises):
     protocol = "ethernet-ip"
     tag = Tag("t", "Count", access="rw", protocol="ethernet-ip")
     value = 7
+    lookup_threads = 8 + 3  # each link has one of its own; of those that were given up, three
 
     def device(self) -> SimulatedDevice:
         """One tag."""

@@ -197,15 +197,14 @@ async def test_a_port_where_nobody_listens_is_refused_with_its_name() -> None:
 
 async def test_a_name_that_nobody_knows_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name may be known a little later; each attempt asks for it anew."""
-    loop = asyncio.get_running_loop()
     asked = 0
 
-    async def unknown(*_: object, **__: object) -> list[object]:
+    def unknown(*_: object, **__: object) -> list[object]:
         nonlocal asked
         asked += 1
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(loop, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     async with PLCConnection(host="no-such-device.invalid", backoff_min=0.05, backoff_max=0.05) as plc:
         with pytest.raises(NotConnected, match=r"no-such-device\.invalid.*not known"):
             await plc.read(TAG)

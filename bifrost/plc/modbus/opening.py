@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bifrost.errors import LinkTimeout, NotConnected
+from bifrost.plc.drivers.lookup import connect_tcp
 from bifrost.plc.modbus.exchanging import Link
 
 __all__ = ["let_rest", "open_tcp"]
@@ -26,7 +27,7 @@ async def open_tcp(make: Callable[[], _Opened], host: str, port: int, *, timeout
     """
     try:
         async with asyncio.timeout(timeout):
-            _, link = await asyncio.get_running_loop().create_connection(make, host, port)
+            _, link = await connect_tcp(make, host, port)
     except TimeoutError:
         raise LinkTimeout(f"no link to {host} port {port} within {timeout:g} s") from None
     except OSError as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from snap7.async_client import AsyncISOTCPConnection
 from snap7.error import S7ConnectionError
 
+from bifrost.plc.drivers.lookup import connect_tcp
 from bifrost.plc.drivers.tcp import tune_socket
 
 __all__ = ["WatchedConnection"]
@@ -71,7 +72,7 @@ class WatchedConnection(AsyncISOTCPConnection):
         """Open the link and agree on an ISO connection; the caller has the deadline, and `abort`s what failed."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
-        transport, protocol = await loop.create_connection(lambda: _Watched(reader, self, loop), self.host, self.port)
+        transport, protocol = await connect_tcp(lambda: _Watched(reader, self, loop), self.host, self.port)
         self._transport, self._ended = transport, protocol.ended
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
