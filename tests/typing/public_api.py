@@ -5,7 +5,7 @@ Each `type: ignore` here is an expectation: the checker complains about one that
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, assert_type
 
 from bifrost import (
@@ -125,7 +125,7 @@ async def the_connection(plc: PLCConnection) -> None:
     await plc.write_tags({4711: 1})  # type: ignore[dict-item]  # tags, or names of some
     assert_type(readings["temperature"].expect(float), float)
     assert_type(float(readings["temperature"]), float)
-    assert_type(plc.poll(interval_ms=100), AsyncIterator[Snapshot])
+    assert_type(plc.poll(interval_ms=100), AsyncGenerator[Snapshot, None])
     async for batch in plc.batches(max_rows=100):
         assert_type(batch, Batch)
     as_source: Source = plc
