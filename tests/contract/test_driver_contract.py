@@ -320,10 +320,11 @@ CAUGHT: list[tuple[type[Driver], str]] = [
 
 
 @pytest.mark.parametrize(("broken", "test"), CAUGHT, ids=lambda value: getattr(value, "__name__", None))
-async def test_a_broken_driver_is_caught(broken: type[Driver], test: str) -> None:
+async def test_a_broken_driver_is_caught(broken: type[Driver], test: str, request: pytest.FixtureRequest) -> None:
     """The test of the promise that it breaks fails."""
     suite = OnTheSimulator()
     suite.patience = 1.0
+    request.addfinalizer(lambda: [kept.close() for kept in KEPT_OPEN])
     suite.driver_type = broken
     await expect_caught(suite, test)
 
