@@ -107,14 +107,15 @@ class Reader:
             readings.errors or _NO_ERRORS,
             source_ns=source_ns,
             arrived_ns=readings.arrived_ns,
+            monotonic=self._clock.monotonic(),
             raw=raw,
         )
 
     def _out_of_reach(
         self, prepared: PreparedRead, status: StatusCode, error: LinkError, max_age: float | None
     ) -> Reading:
-        now_ns = self._clock.time_ns()
-        reading = Reading.all_bad(prepared.plan.total, status, error, now_ns)
+        now_ns, now = self._clock.time_ns(), self._clock.monotonic()
+        reading = Reading.all_bad(prepared.plan.total, status, error, now_ns=now_ns, monotonic=now)
         if max_age is not None or prepared.ages:
             self._stand_in(prepared, reading, max_age)
         return reading

@@ -29,11 +29,12 @@ class Reading:
         errors: for each slot that is not GOOD, why.
         source_ns: the values' time, ns since 1970, UTC.
         arrived_ns: when the last answer came; ns since 1970, UTC.
+        monotonic: the same by the clock that never jumps, in seconds.
         raw: what came, for each slot that was scaled.
         stand_ins: for the first slot of a tag whose last good value stands in: the values, and their own time.
     """
 
-    __slots__ = ("arrived_ns", "errors", "raw", "source_ns", "stand_ins", "status", "values")
+    __slots__ = ("arrived_ns", "errors", "monotonic", "raw", "source_ns", "stand_ins", "status", "values")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Reading:
         *,
         source_ns: int,
         arrived_ns: int,
+        monotonic: float,
         raw: Mapping[int, Value],
     ) -> None:
         self.values = values
@@ -50,14 +52,16 @@ class Reading:
         self.errors = errors
         self.source_ns = source_ns
         self.arrived_ns = arrived_ns
+        self.monotonic = monotonic
         self.raw = raw
         self.stand_ins: Mapping[int, StandIn] = {}
 
     @classmethod
-    def all_bad(cls, total: int, status: int, error: BifrostError, now_ns: int) -> Reading:
+    def all_bad(cls, total: int, status: int, error: BifrostError, *, now_ns: int, monotonic: float) -> Reading:
         """Say of every slot that it could not be read."""
         errors = dict.fromkeys(range(total), error)
-        return cls([None] * total, [status] * total, errors, source_ns=now_ns, arrived_ns=now_ns, raw={})
+        bad: list[Value] = [None] * total
+        return cls(bad, [status] * total, errors, source_ns=now_ns, arrived_ns=now_ns, monotonic=monotonic, raw={})
 
     def shown(self) -> tuple[list[Value], list[int] | None]:
         """Give the values and their status as they are told, with those that stand in."""
@@ -138,6 +142,11 @@ class TagReadings(Mapping[str, TagValue]):
         if self._reading.status is None and self._prepared.plan.total == len(self._prepared.index):
             return dict(zip(self._prepared.index, self._reading.values, strict=True))
         return {name: reading.value for name, reading in self.items()}
+
+    @property
+    def monotonic(self) -> float:
+        """When the last answer came, by the connection's clock that never jumps, in seconds: for ages and durations."""
+        return self._reading.monotonic
 
     @property
     def ok(self) -> bool:

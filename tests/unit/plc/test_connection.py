@@ -70,6 +70,16 @@ async def test_a_bad_reading_is_never_taken_for_a_value(clock: VirtualClock) -> 
             assert caught.value.status == StatusCode.BAD_TIMEOUT
 
 
+async def test_readings_tell_their_age_by_the_clock_that_never_jumps(clock: VirtualClock) -> None:
+    """When the answer came, or when there was none."""
+    machine = Machine({"a": 1}, read_takes=0.5)
+    async with connection(machine, clock) as plc:
+        began = clock.monotonic()
+        assert (await plc.read_tags()).monotonic == pytest.approx(began + 0.5)
+        machine.pull_the_plug()
+        assert (await plc.read_tags()).monotonic == pytest.approx(clock.monotonic())
+
+
 async def test_strict_reads_raise_what_is_wrong(clock: VirtualClock) -> None:
     """The first trouble, in the order of the tags; all good is no trouble."""
     machine = Machine({"a": 1, "b": 2})
