@@ -155,7 +155,7 @@ def _load(key: str, where: str) -> ProtocolSpec:
 
 
 register_protocol("modbus-tcp", "bifrost.plc.modbus.protocol:MODBUS_TCP")
-register_protocol("modbus-rtu", "bifrost.plc.modbus.protocol:MODBUS_RTU")
-register_protocol("modbus-rtu-over-tcp", "bifrost.plc.modbus.protocol:MODBUS_RTU_OVER_TCP")
+register_protocol("modbus-rtu", "bifrost.plc.modbus.rtu_protocol:MODBUS_RTU")
+register_protocol("modbus-rtu-over-tcp", "bifrost.plc.modbus.rtu_protocol:MODBUS_RTU_OVER_TCP")
 register_protocol("s7", "bifrost.plc.s7.protocol:S7")
 register_protocol("ethernet-ip", "bifrost.plc.ethernet_ip.protocol:ETHERNET_IP")

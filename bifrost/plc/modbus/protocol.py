@@ -1,14 +1,13 @@
-"""Modbus as the registry knows it."""
+"""Modbus TCP as the registry knows it."""
 
 from __future__ import annotations
 
 from bifrost.plc.drivers.base import ProtocolSpec
 from bifrost.plc.modbus.address import is_modbus_address, parse_modbus_address
-from bifrost.plc.modbus.rtu_protocol import MODBUS_RTU, MODBUS_RTU_OVER_TCP
 from bifrost.plc.modbus.settings import ModbusSettings
 from bifrost.plc.modbus.tcp_driver import ModbusTcpDriver
 
-__all__ = ["MODBUS_RTU", "MODBUS_RTU_OVER_TCP", "MODBUS_TCP"]
+__all__ = ["MODBUS_TCP"]
 
 MODBUS_TCP = ProtocolSpec(
     name="modbus-tcp",

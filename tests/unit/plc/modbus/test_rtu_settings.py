@@ -9,7 +9,7 @@ import pytest
 from bifrost.core.settings import Problem
 from bifrost.errors import ConfigError
 from bifrost.plc import PLCConnection
-from bifrost.plc.modbus.protocol import MODBUS_RTU, MODBUS_RTU_OVER_TCP
+from bifrost.plc.modbus.rtu_protocol import MODBUS_RTU, MODBUS_RTU_OVER_TCP
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
 from bifrost.plc.modbus.serial_port import Rs485, SerialLine, place_of
 
