@@ -24,6 +24,7 @@ from bifrost.errors import ActorStopped, BifrostError, MailboxFull, WriteError
 from bifrost.plc.connection import PLCConnection
 from bifrost.plc.device import DeviceMessage, DeviceStatus, GetStatus, PollGroup, SetOutputs, WriteOutcome, WriteTag
 from bifrost.plc.group import GroupAtWork, groups_at_work
+from bifrost.plc.last_usable import OUT_OF_REACH
 from bifrost.plc.link_news import LinkNews
 from bifrost.plc.polling import stagger
 from bifrost.plc.reconnect import LinkState, StateChange
@@ -40,15 +41,7 @@ _DURATIONS_KEPT = 128
 _PROMPT = 1.0
 """A group with a longer interval is polled out of turn when the link is lost or comes up, so both show at once."""
 _WARN_EVERY = 30.0
-_UNANSWERED = frozenset(
-    {
-        StatusCode.BAD_TIMEOUT,
-        StatusCode.BAD_NOT_CONNECTED,
-        StatusCode.BAD_NO_COMMUNICATION,
-        StatusCode.BAD_COMMUNICATION_ERROR,
-        StatusCode.UNCERTAIN_LAST_USABLE_VALUE,
-    }
-)
+_UNANSWERED = OUT_OF_REACH | {StatusCode.UNCERTAIN_LAST_USABLE_VALUE}
 """Statuses that a device has which takes the connection and then says nothing, or nothing that can be understood."""
 
 
@@ -199,7 +192,7 @@ class DeviceActor(Actor[DeviceMessage]):
             self._news.look(now)
             if group.counter_at is not None and not self._is_new_record(group, batch, statuses is None):
                 return
-            batch = group.worth_publishing(batch, now)
+            batch = group.worth_publishing(batch, statuses, now)
             if len(batch):
                 self._sequence += 1
                 await self._publish(batch)

@@ -71,12 +71,11 @@ class PLCConnection(DeviceLink):
     ) -> None:
         super().__init__(protocol, name=name, tags=tags, clock=clock, lax=lax, **options)
         settings = self._settings
-        self._timeout = settings.timeout
         source_time = SourceTime(settings.source_time, settings.source_time_unit)
         self._reader = Reader(
             self._keeper, self._clock, source_time, timeout=settings.timeout, overall=settings.overall_timeout
         )
-        self._writer = Writer(self._keeper, self._plans, self._plans.planner, self._reader, timeout=settings.timeout)
+        self._writer = Writer(self._keeper, self._plans, self._reader, timeout=settings.timeout)
         self._subscriptions: set[Subscription] = set()
         self._tickers: WeakSet[Ticker] = WeakSet()
         self._overruns = 0
@@ -225,7 +224,7 @@ class PLCConnection(DeviceLink):
             raise ConfigError(f"a {self._settings.protocol} device cannot be asked what it has; take its maker's table")
         if driver is None:
             raise self._keeper.down()
-        return await cast(BrowsingDriver, driver).browse(timeout=self._timeout if timeout is None else timeout)
+        return await cast(BrowsingDriver, driver).browse(timeout=self._settings.timeout if timeout is None else timeout)
 
     def poll(
         self,

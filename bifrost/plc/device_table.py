@@ -88,8 +88,8 @@ def check_device(
     if not isinstance(value, Mapping):
         return None
     name = table.get("protocol", ProtocolType.MODBUS_TCP.value)
-    known = known_protocols()
     if not isinstance(name, str):
+        known = known_protocols()  # asked only now: it looks through everything that is installed
         mistakes.append(Mistake((*path, "protocol"), f"found {show_value(name)}, expected one of {', '.join(known)}"))
         return None
     try:

@@ -55,14 +55,15 @@ class GroupAtWork:
         self._report_interval = group.report_interval
         self._report_at: float | None = None
 
-    def worth_publishing(self, batch: Batch, now: float) -> Batch:
+    def worth_publishing(self, batch: Batch, statuses: Sequence[int] | None, now: float) -> Batch:
         """Leave out what is no news.
 
         Args:
             batch: a poll of this group.
+            statuses: of its rows; None if all are GOOD.
             now: monotonic time of it.
         """
-        chosen = self.gate.open_for(batch.statuses(), now)
+        chosen = self.gate.open_for(statuses, now)
         if self._changes is None:
             if chosen is None:
                 return batch

@@ -12,12 +12,12 @@ from bifrost.core.quality import StatusCode
 from bifrost.core.value import Value
 from bifrost.plc.datatypes import Tag
 
-__all__ = ["LastUsable", "StandIn"]
+__all__ = ["OUT_OF_REACH", "LastUsable", "StandIn"]
 
 _WHOLES = 64
 """Sets of tags whose latest values are kept together."""
 
-_OUT_OF_REACH = frozenset(
+OUT_OF_REACH = frozenset(
     {
         StatusCode.BAD_COMMUNICATION_ERROR,
         StatusCode.BAD_NO_COMMUNICATION,
@@ -104,7 +104,7 @@ class LastUsable:
             worst = max(status[slot:stop])
             if worst < StatusCode.BAD:
                 self._keep(tag, list(values[slot:stop]), source_ns, now)
-            elif worst not in _OUT_OF_REACH:
+            elif worst not in OUT_OF_REACH:
                 self._kept.pop(tag, None)
             elif (kept := self._kept.get(tag)) is not None:
                 last, last_ns, at = kept

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 
 from bifrost.core.clock import Clock
 from bifrost.errors import ClosedError
@@ -71,10 +70,9 @@ class Poller:
                 await self._news.wait()
         finally:
             task.cancel()
-            # Not awaited if this is a cancellation: the task ends at its next step, and nobody waits for it.
-            with suppress(asyncio.CancelledError, Exception):
-                if task.done():
-                    task.result()
+            # Not awaited: the task ends at its next step. Whoever leaves now does not hear of what made it fail.
+            if task.done() and not task.cancelled():
+                task.exception()
 
     async def _run(self) -> None:
         ticker, loop = self._ticker, asyncio.get_running_loop()

@@ -6,6 +6,7 @@ In: prepared reads. Out: `Reading`s. Not here: drivers, reconnecting, who asks.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from bifrost.core.clock import Clock
 from bifrost.core.quality import StatusCode
@@ -56,10 +57,7 @@ class Reader:
         if driver is None:
             return self._out_of_reach(prepared, StatusCode.BAD_NOT_CONNECTED, self._keeper.down(), max_age)
         try:
-            if self._overall is None:
-                readings = await driver.read(prepared.plan, timeout=self._timeout)
-            else:
-                readings = await self._read_in_time(driver, prepared, self._overall)
+            readings = await self._ask(driver, prepared)
         except NotConnected as error:
             return self._out_of_reach(prepared, StatusCode.BAD_NOT_CONNECTED, error, max_age)
         except LinkTimeout as error:
@@ -74,11 +72,13 @@ class Reader:
         driver = self._keeper.driver
         if driver is None:
             raise self._keeper.down()
+        return self._take(prepared, await self._ask(driver, prepared), driver)
+
+    def _ask(self, driver: Driver, prepared: PreparedRead) -> Awaitable[Readings]:
+        # No coroutine of its own: this is on the way of every read.
         if self._overall is None:
-            readings = await driver.read(prepared.plan, timeout=self._timeout)
-        else:
-            readings = await self._read_in_time(driver, prepared, self._overall)
-        return self._take(prepared, readings, driver)
+            return driver.read(prepared.plan, timeout=self._timeout)
+        return self._read_in_time(driver, prepared, self._overall)
 
     async def _read_in_time(self, driver: Driver, prepared: PreparedRead, overall: float) -> Readings:
         deadline = asyncio.timeout(overall)
@@ -127,6 +127,6 @@ class Reader:
             reading.values,
             reading.status,
             source_ns=reading.source_ns,
-            now=self._clock.monotonic(),
+            now=reading.monotonic,
             max_age=max_age,
         )

@@ -11,7 +11,7 @@ from typing import Any, cast
 from bifrost.core.value import Value
 from bifrost.errors import BifrostError, ConfigError, WriteError
 from bifrost.plc.datatypes import Tag
-from bifrost.plc.drivers.base import Driver, MergingDriver, WriteItem
+from bifrost.plc.drivers.base import MergingDriver, WriteItem
 from bifrost.plc.prepared import PreparedReads
 from bifrost.plc.readback import was_kept
 from bifrost.plc.reader import Reader
@@ -35,13 +35,11 @@ class Writer:
 
     __slots__ = ("_keeper", "_planner", "_plans", "_reader", "_timeout", "writes")
 
-    def __init__(
-        self, keeper: LinkKeeper, plans: PreparedReads, planner: Driver, reader: Reader, *, timeout: float
-    ) -> None:
+    def __init__(self, keeper: LinkKeeper, plans: PreparedReads, reader: Reader, *, timeout: float) -> None:
         self.writes = 0
         self._keeper = keeper
         self._plans = plans
-        self._planner = planner
+        self._planner = plans.planner
         self._reader = reader
         self._timeout = timeout
 

@@ -9,9 +9,10 @@ import math
 import struct
 from collections.abc import Mapping
 
-from bifrost.errors import ConfigError, DataTypeError
+from bifrost.errors import DataTypeError
 from bifrost.plc.datatypes import DataType, Tag
 from bifrost.plc.drivers.base import WriteItem
+from bifrost.plc.drivers.writable import elements_to_write
 from bifrost.plc.ethernet_ip.address import LogixAddress
 
 __all__ = ["LogixWrite", "checked_value", "prepare_write"]
@@ -47,14 +48,7 @@ def prepare_write(tag: Tag, value: object) -> WriteItem:
         DataTypeError: the value does not fit the tag.
     """
     address: LogixAddress = tag.resolved
-    if tag.access != "rw":
-        raise ConfigError(f"tag {tag.name!r} is read-only; declare it with access='rw' to write it")
-    values = [value]
-    if address.count > 1:
-        if not isinstance(value, list | tuple) or len(value) != address.count:
-            got = f"{len(value)} values" if isinstance(value, list | tuple) else f"{value!r:.60}"
-            raise DataTypeError(f"tag {tag.name!r}: expected a list of {address.count} values, got {got}")
-        values = list(value)
+    values = elements_to_write(tag, value)
     try:
         checked = [checked_value(address.datatype, one, length=address.length) for one in values]
     except DataTypeError as error:

@@ -29,7 +29,7 @@ from bifrost.errors import (
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import Capabilities, DeviceInfo, Readings, WriteItem
 from bifrost.plc.modbus.brief import BriefUse
-from bifrost.plc.modbus.exchanging import Lease, Link, OnLost, Tally
+from bifrost.plc.modbus.exchanging import Lease, Link, OnLost, Tally, unheard
 from bifrost.plc.modbus.faults import status_of
 from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.merging import merge_writes
@@ -59,7 +59,7 @@ class ModbusDriver(abc.ABC):
         self._lease: Lease | None = None
         self._link: Link | None = None
         self._tally = Tally()
-        self._on_lost: OnLost = _ignore
+        self._on_lost: OnLost = unheard
         self._writer = Writer(clock, single=settings.write_single, allow_rmw=settings.allow_rmw)
         self._brief = BriefUse(self._reopen, self._give_link) if settings.close_after_poll else None
         self._past: Counter[str] = Counter()
@@ -350,7 +350,7 @@ class ModbusDriver(abc.ABC):
         libmodbus 3.1.6 rests for half a second over a function that it does not know, and throws away what came
         meanwhile.
         """
-        on_lost, self._on_lost = self._on_lost, _ignore
+        on_lost, self._on_lost = self._on_lost, unheard
         if self._lease is not None:
             self._lease.link.abort(NotConnected("the device did not say what it is, and may not listen any more"))
         await self._give_link()
@@ -377,9 +377,5 @@ class ModbusDriver(abc.ABC):
             raise NotConnected(str(error)) from error
 
     def _lost(self, error: BifrostError) -> None:
-        on_lost, self._on_lost = self._on_lost, _ignore
+        on_lost, self._on_lost = self._on_lost, unheard
         on_lost(error)
-
-
-def _ignore(error: BifrostError) -> None:
-    """Stand for a listener, before there is one and after it has heard."""

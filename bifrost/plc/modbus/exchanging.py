@@ -12,7 +12,7 @@ from typing import Protocol
 from bifrost.errors import BifrostError
 from bifrost.plc.modbus.units import UnitHealth
 
-__all__ = ["MBAP_BYTES", "Frame", "Lease", "Link", "OnLost", "Tally"]
+__all__ = ["MBAP_BYTES", "Frame", "Lease", "Link", "OnLost", "Tally", "unheard"]
 
 MBAP_BYTES = 7
 """Bytes of a Modbus TCP frame before its PDU; V1.0b section 3.1.3."""
@@ -127,3 +127,7 @@ class Lease:
     async def aclose(self) -> None:
         """Let the link go; idempotent."""
         await self.link.aclose()
+
+
+def unheard(error: BifrostError) -> None:
+    """Stand for a listener where nobody has to hear of a loss: before there is one, after it has heard, in searches."""

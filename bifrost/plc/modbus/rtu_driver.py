@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Hashable
 
 from bifrost.core.clock import Clock
-from bifrost.errors import BifrostError
 from bifrost.plc.modbus.driver import ModbusDriver
-from bifrost.plc.modbus.exchanging import Link, OnLost
+from bifrost.plc.modbus.exchanging import Link, OnLost, unheard
 from bifrost.plc.modbus.opening import let_rest, open_tcp
 from bifrost.plc.modbus.rtu_link import RtuLink
 from bifrost.plc.modbus.rtu_settings import ModbusRtuOverTcpSettings, ModbusRtuSettings
@@ -28,7 +27,7 @@ class _BusDriver(ModbusDriver):
         Raises:
             LinkError: not reachable within `timeout` seconds.
         """
-        return await self._open_link(_ignore, UnitHealth(probe_interval=1.0), timeout=timeout)
+        return await self._open_link(unheard, UnitHealth(probe_interval=1.0), timeout=timeout)
 
 
 class ModbusRtuDriver(_BusDriver):
@@ -76,7 +75,3 @@ class ModbusRtuOverTcpDriver(_BusDriver):
         opened = await open_tcp(link, host, port, timeout=timeout)
         await let_rest(opened, f"{host} port {port}", settings.connect_delay)
         return opened
-
-
-def _ignore(error: BifrostError) -> None:
-    """The next request finds out."""

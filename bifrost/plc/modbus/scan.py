@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 
 from bifrost._native import modbus_decode_answer, modbus_frame, modbus_read_request
-from bifrost.errors import BifrostError, ConfigError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
+from bifrost.errors import ConfigError, LinkTimeout, ModbusFault, NotConnected, ProtocolError
 from bifrost.plc.drivers.base import FoundDevice
-from bifrost.plc.modbus.exchanging import Tally
+from bifrost.plc.modbus.exchanging import Tally, unheard
 from bifrost.plc.modbus.identification import DeviceIdentification, identify
 from bifrost.plc.modbus.link import ModbusLink
 from bifrost.plc.modbus.opening import open_tcp
@@ -94,7 +94,7 @@ class _Scanner:
         if link is not None and link.connected:
             return link
         await self.aclose()
-        link = ModbusLink(asyncio.get_running_loop(), _ignore, UnitHealth(probe_interval=1.0), unit_policy="strict")
+        link = ModbusLink(asyncio.get_running_loop(), unheard, UnitHealth(probe_interval=1.0), unit_policy="strict")
         await open_tcp(lambda: link, self._host, self._port, timeout=self._connect_timeout)
         self._link = link
         return link
@@ -150,7 +150,3 @@ class _Scanner:
         self._not_before = loop.time() + self._gap
         link = await self.connect()
         return await link.exchange(lambda tid: modbus_frame(tid, unit, request), unit, timeout, self._tally)
-
-
-def _ignore(error: BifrostError) -> None:
-    """The next request finds out."""

@@ -53,8 +53,7 @@ class SerialTransport(asyncio.Transport):
         self._closing = False
         self._ended = False
         self._paused_protocol = False
-        if sys.platform == "win32":
-            raise NotImplementedError("Windows knows no serial descriptors; use SerialThreadTransport")
+        assert sys.platform != "win32", "Windows knows no serial descriptors; a port is read by threads there"
         os.set_blocking(descriptor, False)
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)

@@ -15,6 +15,7 @@ from bifrost._native import modbus_encode_value, modbus_mask_write_request, modb
 from bifrost.errors import ConfigError, DataTypeError
 from bifrost.plc.datatypes import ByteOrder, Tag
 from bifrost.plc.drivers.base import WriteItem
+from bifrost.plc.drivers.writable import elements_to_write
 from bifrost.plc.modbus.address import ModbusAddress
 
 __all__ = ["MAX_WRITE_BITS", "MAX_WRITE_REGISTERS", "BitsWrite", "ValuesWrite", "WriteSingle", "encode_write_item"]
@@ -105,10 +106,8 @@ def encode_write_item(
         DataTypeError: the value does not fit the tag.
     """
     address: ModbusAddress = tag.resolved
-    if tag.access != "rw":
-        raise ConfigError(f"tag {tag.name!r} is read-only; declare it with access='rw' to write it")
+    values = elements_to_write(tag, value)
     unit = unit if address.unit is None else address.unit
-    values = _listed(tag, value)
     request: ValuesWrite | BitsWrite
     try:
         offset = address.offset_from(base)
@@ -122,15 +121,6 @@ def encode_write_item(
     except ConfigError as error:
         raise type(error)(f"tag {tag.name!r}: {error}") from None
     return WriteItem(tag, request, unit)
-
-
-def _listed(tag: Tag, value: object) -> list[object]:
-    if tag.count == 1:
-        return [value]
-    if not isinstance(value, list | tuple) or len(value) != tag.count:
-        got = f"{len(value)} values" if isinstance(value, list | tuple) else repr(value)
-        raise DataTypeError(f"tag {tag.name!r}: expected a list of {tag.count} values, got {got}")
-    return list(value)
 
 
 def _truth(value: object) -> bool:

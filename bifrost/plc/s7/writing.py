@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from bifrost.errors import ConfigError, DataTypeError
+from bifrost.errors import DataTypeError
 from bifrost.plc.datatypes import Tag
 from bifrost.plc.drivers.base import WriteItem
+from bifrost.plc.drivers.writable import elements_to_write
 from bifrost.plc.s7.address import S7Address
 from bifrost.plc.s7.areas import S7Area
 from bifrost.plc.s7.jobs import Job
@@ -93,24 +94,14 @@ def encode_write_item(tag: Tag, value: object, *, encoding: str) -> WriteItem:
         ConfigError: the tag may not be written.
         DataTypeError: the value does not fit the tag.
     """
-    if tag.access != "rw":
-        raise ConfigError(f"tag {tag.name!r} is read-only; declare it with access='rw' to write it")
+    values = elements_to_write(tag, value)
     address: S7Address = tag.resolved
     codec = codec_of(address.kind, address.length, encoding)
     try:
-        encoded = [codec.encode(one) for one in _listed(tag, value)]
+        encoded = [codec.encode(one) for one in values]
     except DataTypeError as error:
         raise DataTypeError(f"tag {tag.name!r}: {error}") from None
     return WriteItem(tag, tuple(_changes(address, encoded)))
-
-
-def _listed(tag: Tag, value: object) -> list[object]:
-    if tag.count == 1:
-        return [value]
-    if not isinstance(value, list | tuple) or len(value) != tag.count:
-        got = f"{len(value)} values" if isinstance(value, list | tuple) else f"{value!r:.60}"
-        raise DataTypeError(f"expected a list of {tag.count} values, got {got}")
-    return list(value)
 
 
 def _changes(address: S7Address, encoded: list[bytes]) -> Iterator[Change]:
